@@ -1,0 +1,93 @@
+"""Package bases: one back end per family behind one interface.
+
+A back end turns names of packages into a lock (`resolve`), locked packages into verified files (`fetch`), and
+verified files into a root tree (`bootstrap`, `add`). Nothing outside this package knows what a .deb or an .rpm is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.errors import AsrboxError
+
+
+@dataclass(frozen=True, order=True)
+class LockedPackage:
+    """One exact package: `size` in bytes, `sha256` of the file, `origin` as "suite/component pool-path"."""
+
+    name: str
+    version: str
+    architecture: str
+    sha256: str
+    size: int
+    origin: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where packages may come from.
+
+    `mirror` is a URL or a folder that replaces the configured mirrors (None: the build host's own); `offline` forbids
+    every socket; `pool` is the folder of verified package files, named by sha256, shared by all builds; `keyrings` are
+    added to those of the base manifest.
+    """
+
+    pool: Path
+    mirror: str | None = None
+    offline: bool = False
+    keyrings: tuple[Path, ...] = ()
+
+
+class Base(ABC):
+    """The package back end of one family. `manifest` is the parsed distro/bases/<name>.yaml."""
+
+    families: dict[str, type[Base]] = {}
+
+    def __init_subclass__(cls, *, family: str) -> None:
+        Base.families[family] = cls
+
+    def __init__(self, manifest: Mapping[str, object], sources: Sources) -> None:
+        self.manifest = manifest
+        self.sources = sources
+
+    @abstractmethod
+    def resolve(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[LockedPackage]]:
+        """Names per tree → exact packages per tree, dependencies included, each list sorted.
+
+        `wanted` maps a tree ("host", "container", or an appliance) to package names. An appliance's list is resolved
+        on top of the packages of "container" and holds only what it adds. Raises AsrboxError naming a package that
+        does not exist, or a mirror that does not answer or is not signed by a known key.
+        """
+
+    @abstractmethod
+    def missing(self, packages: Sequence[LockedPackage]) -> list[LockedPackage]:
+        """Those locked packages that neither the pool nor the mirror has any more."""
+
+    @abstractmethod
+    def fetch(self, packages: Sequence[LockedPackage]) -> list[Path]:
+        """Verified files in the pool, in the order given: downloaded if absent, resumed if half there.
+
+        Raises AsrboxError naming the package on a bad signature, a wrong checksum or (offline) an absent file.
+        """
+
+    @abstractmethod
+    def bootstrap(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
+        """Make a new root tree at `tree` (absent or empty) of exactly these packages; opens no socket."""
+
+    @abstractmethod
+    def add(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
+        """Install more locked packages into an existing tree; no service is started, no mount is left."""
+
+
+def back_end(manifest: Mapping[str, object], sources: Sources) -> Base:
+    """The back end for a parsed base manifest. Raises AsrboxError for a family nobody implements."""
+    from builder.bases import debian  # noqa: F401  registers itself
+
+    family = str(manifest["family"])
+    if family not in Base.families:
+        known = ", ".join(sorted(Base.families))
+        raise AsrboxError(f"no package back end for the family {family!r}", hint=f"known families: {known}")
+    return Base.families[family](manifest, sources)
