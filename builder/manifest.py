@@ -1,0 +1,205 @@
+"""The typed models of every YAML file of a distribution.
+
+The same models give validation, JSON Schema (`asrbox schema`), docs/manifest.md and the resolved `distribution.json`
+that the agent reads. What a single file cannot know (clashes, missing roles) is checked in `resolve.py`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
+
+
+def parse_size(value: object) -> int:
+    """ "4GiB" → bytes. Raises ValueError for anything but a whole positive number with a unit."""
+    if isinstance(value, str) and (found := re.fullmatch(r"(\d+)\s*(B|KiB|MiB|GiB|TiB)", value)):
+        size = int(found[1]) * UNITS[found[2]]
+        if size > 0:
+            return size
+    raise ValueError(f"a size such as 512MiB or 4GiB is expected, not {value!r}")
+
+
+def format_size(size: int) -> str:
+    """Bytes → the shortest exact form with a unit, such as "4GiB"."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size >= UNITS[unit] and size % UNITS[unit] == 0:
+            return f"{size // UNITS[unit]}{unit}"
+    return f"{size}B"
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"a name is lower case letters, digits and _, beginning with a letter, not {value!r}")
+    return value
+
+
+def _day(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _range(value: str) -> str:
+    network = ipaddress.IPv4Network(value)
+    if network.prefixlen > 23:
+        raise ValueError(f"the range needs room for at least two /24 blocks: /23 or larger, not /{network.prefixlen}")
+    return str(network)
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(json_schema_extra={"type": "string", "examples": ["4GiB"]})]
+Name = Annotated[str, AfterValidator(_name)]
+Range = Annotated[str, AfterValidator(_range)]
+SecretName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$")]
+Day = Annotated[str, BeforeValidator(_day), Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+PackageLists = dict[Literal["debian", "el"], list[str]]
+
+
+class Model(BaseModel):
+    """Unknown keys are mistakes; nothing changes after parsing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Text(Model):
+    """One text in the two languages of every page."""
+
+    en: str = Field(description="English")
+    ru: str = Field(description="Russian")
+
+
+class Network(Model):
+    """The network plan of the host: one bridge, one /24 block per appliance."""
+
+    range: Range = Field(description="IPv4 network that is cut into /24 blocks")
+    bridge: str = Field(default="asr0", pattern=r"^[a-z][a-z0-9]{1,14}$", description="name of the bridge")
+    domain: str = Field(default="asrbox.internal", pattern=r"^[a-z0-9.-]+$", description="domain of endpoint names")
+
+
+class Install(Model):
+    """What the installer does when nobody says otherwise."""
+
+    volume_group: str = Field(default="asrbox", pattern=r"^[a-z][a-z0-9_]{0,30}$", description="LVM volume group")
+    root_size: Size = Field(description="size of the host's root volume")
+    minimum_disk: Size = Field(description="smaller disks are refused")
+    pool: str = Field(default="containers", pattern=r"^[a-z][a-z0-9_]{0,30}$", description="LVM thin pool of the rest")
+    timezone: str = Field(default="Etc/UTC", description="time zone, as in /usr/share/zoneinfo")
+    language: str = Field(default="ru_RU.UTF-8", description="locale of the host")
+
+
+class Distribution(Model):
+    """distro/<name>.yaml: what is shipped."""
+
+    distribution: Name = Field(description="name of the distribution")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$", description="version, three numbers")
+    released: Day = Field(description="every timestamp of the build is this day, 00:00 UTC")
+    base: str = Field(description="package base: a file in distro/bases/")
+    title: Text = Field(description="what people call it")
+    network: Network = Field(description="the network plan")
+    appliances: dict[Name, Annotated[int, Field(ge=1, le=254)]] = Field(
+        description="appliance → number of its /24 block in the range; block 0 is the host's"
+    )
+    install: Install = Field(description="defaults of the installer")
+
+
+class Suite(Model):
+    """One suite of a Debian archive."""
+
+    suite: str = Field(description="name of the suite")
+    archive: str = Field(description="last part of the mirror's address, such as debian or debian-security")
+    components: list[str] = Field(description="components to take packages from")
+
+
+class BaseManifest(Model):
+    """distro/bases/<name>.yaml: where packages come from and how they are trusted."""
+
+    base: str = Field(description="name of the base")
+    family: Literal["debian", "el"] = Field(description="which package back end")
+    title: str = Field(description="what people call it")
+    architecture: str = Field(description="architecture in the words of the packages")
+    python: str = Field(pattern=r"^3\.\d+$", description="version of the base's Python, for wheels")
+    keyrings: list[str] = Field(description="keyrings that may sign the archives")
+    suites: list[Suite] = Field(description="suites, most important last")
+
+
+class Image(Model):
+    """images/host.yaml and images/container.yaml: how a root file system is put together."""
+
+    image: Literal["host", "container"] = Field(description="which tree")
+    role: str = Field(description="Ansible role that configures it")
+    packages: PackageLists = Field(description="family → packages")
+    python: list[str] = Field(default=[], description="Python packages, as wheels from the lock")
+
+
+class Health(Model):
+    """How the agent asks a daemon whether it is well."""
+
+    kind: Literal["tcp", "https"] = Field(description="tcp: accepts a connection; https: GET of `path` gives 200")
+    path: str | None = Field(default=None, pattern=r"^/", description="path of an https check")
+
+
+class Daemon(Model):
+    """One process of an appliance, bound to one address."""
+
+    title: Text = Field(description="what people call it")
+    unit: str = Field(pattern=r"^[A-Za-z0-9@._-]+\.service$", description="systemd unit in the container")
+    address: Annotated[int, Field(ge=1, le=254)] | str = Field(
+        description="host number in the appliance's block, or a whole IPv4 address inside the block"
+    )
+    port: Port = Field(description="port it listens on")
+    protocol: Literal["https", "http", "tcp", "udp"] = Field(description="what it speaks")
+    after: list[Name] = Field(default=[], description="daemons of the same appliance that start before it")
+    health: Health = Field(description="how its health is checked")
+    publish: Port | None = Field(default=None, description="port on the host's outside address")
+
+
+class Volume(Model):
+    """A place that outlives the container's root file system."""
+
+    path: AbsolutePath = Field(description="where it is mounted in the container")
+    size: Size = Field(description="size of the volume")
+    owner: str = Field(default="root", pattern=r"^[a-z_][a-z0-9_-]*$", description="user that owns it")
+
+
+class Limits(Model):
+    """What an appliance may use at most."""
+
+    memory: Size = Field(description="memory")
+    cpu: int = Field(ge=1, le=256, description="processors")
+    processes: int = Field(default=500, ge=20, description="processes and threads")
+
+
+class Appliance(Model):
+    """appliances/<name>/appliance.yaml: one container."""
+
+    appliance: Name = Field(description="its name, the same as its folder's")
+    title: Text = Field(description="what people call it")
+    summary: Text = Field(description="one sentence: what it is for")
+    packages: PackageLists = Field(description="family → packages on top of the container image")
+    python: list[str] = Field(default=[], description="Python packages on top of the container image's")
+    daemons: dict[Name, Daemon] = Field(min_length=1, description="its daemons")
+    volumes: dict[Name, Volume] = Field(default={}, description="its volumes")
+    limits: Limits = Field(description="its limits")
+    consumes: list[Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]] = Field(
+        default=[], description="endpoints it calls, `<daemon>.<appliance>`, or agent.host"
+    )
+    secrets: list[SecretName] = Field(default=[], description="secrets made for it on first boot")
+
+
+MODELS: dict[str, type[Model]] = {
+    "distro/<name>.yaml": Distribution,
+    "distro/bases/<base>.yaml": BaseManifest,
+    "images/host.yaml, images/container.yaml": Image,
+    "appliances/<name>/appliance.yaml": Appliance,
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of every file, by the pattern of its path."""
+    return {pattern: model.model_json_schema() for pattern, model in MODELS.items()}

@@ -1,0 +1,339 @@
+"""From the YAML files of a checkout to one resolved distribution: everything that no single file can know.
+
+All mistakes of all files are collected and told at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from builder.errors import AsrboxError, ErrorList
+from builder.manifest import Appliance, BaseManifest, Daemon, Distribution, Image
+from builder.yamlfile import YamlFile, parse, read_yaml
+
+AGENT_PORT = 8443
+HOST_ENDPOINTS = {"agent.host"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout: where the manifests, roles and sources of one distribution are."""
+
+    root: Path
+
+    def distribution_file(self, name: str) -> Path:
+        return self.root / "distro" / f"{name}.yaml"
+
+    def base_file(self, name: str) -> Path:
+        return self.root / "distro" / "bases" / f"{name}.yaml"
+
+    def image_file(self, name: str) -> Path:
+        return self.root / "images" / f"{name}.yaml"
+
+    def appliance_file(self, name: str) -> Path:
+        return self.root / "appliances" / name / "appliance.yaml"
+
+    def role(self, name: str) -> Path:
+        return self.root / "roles" / name
+
+    def lock(self, base: str) -> Path:
+        return self.root / "distro" / "locks" / f"{base}.json"
+
+    def wheel_lock(self, base: str, tree: str) -> Path:
+        return self.root / "distro" / "locks" / base / f"{tree}.txt"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A valid distribution: the parsed manifests, and every address computed from the network plan."""
+
+    project: Project
+    distribution: Distribution
+    base: BaseManifest
+    host: Image
+    container: Image
+    appliances: dict[str, Appliance]
+
+    @property
+    def network(self) -> ipaddress.IPv4Network:
+        return ipaddress.IPv4Network(self.distribution.network.range)
+
+    @property
+    def host_address(self) -> ipaddress.IPv4Address:
+        return self.network[1]
+
+    @property
+    def volume_label(self) -> str:
+        """Label of the medium: letters, digits and _ only, since it travels through GRUB, udev and Anaconda."""
+        return f"{self.distribution.distribution}_{self.distribution.version.replace('.', '_')}".upper()
+
+    def block(self, appliance: str) -> ipaddress.IPv4Network:
+        """The /24 block of an appliance."""
+        first = int(self.network.network_address) + 256 * self.distribution.appliances[appliance]
+        return ipaddress.IPv4Network((first, 24))
+
+    def address(self, appliance: str, daemon: Daemon) -> ipaddress.IPv4Address:
+        """The address of a daemon, which is also its identity on the network."""
+        if isinstance(daemon.address, str):
+            return ipaddress.IPv4Address(daemon.address)
+        return self.block(appliance)[daemon.address]
+
+    def hostname(self, appliance: str, daemon: str) -> str:
+        return f"{daemon}.{instance(appliance)}.{self.distribution.network.domain}".replace("_", "-")
+
+    def packages(self) -> dict[str, list[str]]:
+        """Tree → names of the packages that its manifest asks for."""
+        family = self.base.family
+        wanted = {"host": self.host.packages.get(family, []), "container": self.container.packages.get(family, [])}
+        wanted.update({name: entry.packages.get(family, []) for name, entry in self.appliances.items()})
+        return wanted
+
+    def python(self) -> dict[str, list[str]]:
+        """Tree → Python requirements; those of the container image go into every appliance."""
+        wanted = {"host": list(self.host.python)}
+        for name, appliance in self.appliances.items():
+            wanted[name] = [*self.container.python, *appliance.python]
+        return wanted
+
+    @cached_property
+    def start_order(self) -> list[str]:
+        """Appliances so that each comes after all that it consumes, otherwise in the order of the plan."""
+        order: list[str] = []
+
+        def visit(name: str, trail: tuple[str, ...]) -> None:
+            if name in trail:
+                circle = " → ".join([*trail[trail.index(name) :], name])
+                raise AsrboxError(f"appliances wait for each other in a circle: {circle}")
+            if name in order or name not in self.appliances:
+                return
+            for endpoint in self.appliances[name].consumes:
+                visit(endpoint.split(".")[1], (*trail, name))
+            order.append(name)
+
+        for name in self.distribution.appliances:
+            visit(name, ())
+        return order
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of distribution.json (docs/architecture.md); sizes in bytes, appliances in start order."""
+        d = self.distribution
+        return {
+            "name": d.distribution,
+            "version": d.version,
+            "base": d.base,
+            "released": d.released,
+            "title": d.title.model_dump(),
+            "network": {
+                "range": d.network.range,
+                "bridge": d.network.bridge,
+                "host": str(self.host_address),
+                "domain": d.network.domain,
+            },
+            "install": d.install.model_dump(),
+            "appliances": [self._appliance_json(name) for name in self.start_order],
+        }
+
+    def _appliance_json(self, name: str) -> dict[str, Any]:
+        appliance = self.appliances[name]
+        daemons = [
+            {
+                "name": daemon_name,
+                **daemon.model_dump(exclude={"address", "health"}),
+                "address": str(self.address(name, daemon)),
+                "hostname": self.hostname(name, daemon_name),
+                "health": daemon.health.model_dump(exclude_none=True),
+            }
+            for daemon_name, daemon in appliance.daemons.items()
+        ]
+        return {
+            "name": name,
+            "instance": instance(name),
+            "block": str(self.block(name)),
+            "title": appliance.title.model_dump(),
+            "summary": appliance.summary.model_dump(),
+            "daemons": daemons,
+            "volumes": [{"name": key, **volume.model_dump()} for key, volume in appliance.volumes.items()],
+            "limits": appliance.limits.model_dump(),
+            "consumes": list(appliance.consumes),
+            "secrets": list(appliance.secrets),
+        }
+
+
+def instance(appliance: str) -> str:
+    """Name of the Incus instance: like a host name, so without _."""
+    return appliance.replace("_", "-")
+
+
+def load(project: Project, name: str = "asrbox") -> Resolved:
+    """Read and check everything. Raises ErrorList (or AsrboxError) with every mistake found."""
+    file = read_yaml(project.distribution_file(name))
+    distribution = parse(file, Distribution)
+    errors: list[AsrboxError] = []
+    base = _base(project, file, distribution, errors)
+    images = {name: _collect(errors, project.image_file(name), Image) for name in ("host", "container")}
+    appliances: dict[str, Appliance] = {}
+    files: dict[str, YamlFile] = {}
+    for appliance in distribution.appliances:
+        path = project.appliance_file(appliance)
+        if not path.is_file():
+            known = sorted(found.parent.name for found in project.root.glob("appliances/*/appliance.yaml"))
+            errors.append(
+                file.error(
+                    f"there is no appliance {appliance!r}: {path.relative_to(project.root)} does not exist",
+                    ("appliances", appliance),
+                    f"known appliances: {', '.join(known)}",
+                )
+            )
+            continue
+        try:
+            files[appliance] = read_yaml(path)
+            appliances[appliance] = parse(files[appliance], Appliance)
+        except AsrboxError as error:
+            errors.append(error)
+    if errors:
+        raise ErrorList(errors)
+    assert base and images["host"] and images["container"]
+    resolved = Resolved(project, distribution, base, images["host"], images["container"], appliances)
+    errors = [*_check_plan(resolved, file), *_check_roles(resolved, file)]
+    for appliance, appliance_file in files.items():
+        errors += _check_appliance(resolved, appliance, appliance_file)
+    errors += _check_clashes(resolved, files)
+    if errors:
+        raise ErrorList(errors)
+    resolved.start_order  # noqa: B018  a circle is a mistake of the manifests too
+    return resolved
+
+
+def _collect(errors: list[AsrboxError], path: Path, model: type[Image]) -> Image | None:
+    try:
+        return parse(read_yaml(path), model)
+    except AsrboxError as error:
+        errors.append(error)
+        return None
+
+
+def _base(
+    project: Project, file: YamlFile, distribution: Distribution, errors: list[AsrboxError]
+) -> BaseManifest | None:
+    path = project.base_file(distribution.base)
+    if not path.is_file():
+        known = sorted(found.stem for found in (project.root / "distro" / "bases").glob("*.yaml"))
+        hint = f"known bases: {', '.join(known)}"
+        errors.append(file.error(f"there is no base {distribution.base!r}", ("base",), hint))
+        return None
+    try:
+        return parse(read_yaml(path), BaseManifest)
+    except AsrboxError as error:
+        errors.append(error)
+        return None
+
+
+def _check_plan(resolved: Resolved, file: YamlFile) -> list[AsrboxError]:
+    errors = []
+    blocks: dict[int, str] = {}
+    room = resolved.network.num_addresses // 256
+    for name, block in resolved.distribution.appliances.items():
+        key = ("appliances", name)
+        if block >= room:
+            errors.append(
+                file.error(
+                    f"block {block} is outside the network plan {resolved.network}, which has blocks 1 to {room - 1}",
+                    key,
+                    "take a smaller number or a larger network.range",
+                )
+            )
+        if block in blocks:
+            hint = "give each appliance a block of its own"
+            errors.append(file.error(f"block {block} belongs to {blocks[block]} already", key, hint))
+        blocks.setdefault(block, name)
+    return errors
+
+
+def _check_roles(resolved: Resolved, file: YamlFile) -> list[AsrboxError]:
+    roles = {resolved.host.role: "images/host.yaml", resolved.container.role: "images/container.yaml"}
+    roles.update(dict.fromkeys(resolved.appliances, ""))
+    errors = []
+    for role in roles:
+        tasks = resolved.project.role(role) / "tasks" / "main.yml"
+        if not tasks.is_file():
+            key = ("appliances", role) if role in resolved.appliances else ()
+            relative = tasks.relative_to(resolved.project.root)
+            errors.append(file.error(f"the role {role!r} is missing", key, f"write {relative}"))
+    return errors
+
+
+def _check_appliance(resolved: Resolved, name: str, file: YamlFile) -> list[AsrboxError]:
+    appliance = resolved.appliances[name]
+    errors = []
+    if appliance.appliance != name:
+        hint = f"write `appliance: {name}` or rename the folder"
+        errors.append(file.error(f"the folder is called {name!r}", ("appliance",), hint))
+    block = resolved.block(name)
+    for daemon_name, daemon in appliance.daemons.items():
+        key = ("daemons", daemon_name)
+        try:
+            inside = resolved.address(name, daemon) in block
+        except ValueError:
+            inside = False
+        if not inside:
+            errors.append(
+                file.error(
+                    f"the address {daemon.address!r} is outside the network plan: {name} owns {block}",
+                    (*key, "address"),
+                    f"write a host number from 1 to 254 or an address inside {block}",
+                )
+            )
+        if daemon.health.kind == "https" and not daemon.health.path:
+            errors.append(file.error("an https check needs a path", (*key, "health"), "add `path: /healthz`"))
+        for index, other in enumerate(daemon.after):
+            if other not in appliance.daemons or other == daemon_name:
+                hint = f"daemons here: {', '.join(appliance.daemons)}"
+                errors.append(file.error(f"there is no other daemon {other!r}", (*key, "after", index), hint))
+    paths: dict[str, str] = {}
+    for volume_name, volume in appliance.volumes.items():
+        if volume.path in paths:
+            errors.append(
+                file.error(
+                    f"{volume.path} is mounted twice: by {paths[volume.path]} and {volume_name}",
+                    ("volumes", volume_name, "path"),
+                    "give each volume a path of its own",
+                )
+            )
+        paths.setdefault(volume.path, volume_name)
+    for index, endpoint in enumerate(appliance.consumes):
+        daemon_name, owner = endpoint.split(".")
+        known = owner in resolved.appliances and daemon_name in resolved.appliances[owner].daemons
+        if not known and endpoint not in HOST_ENDPOINTS:
+            every = [f"{d}.{a}" for a, entry in resolved.appliances.items() for d in entry.daemons]
+            hint = f"endpoints: {', '.join(sorted([*every, *HOST_ENDPOINTS]))}"
+            errors.append(file.error(f"there is no endpoint {endpoint!r}", ("consumes", index), hint))
+    return errors
+
+
+def _check_clashes(resolved: Resolved, files: dict[str, YamlFile]) -> list[AsrboxError]:
+    errors = []
+    endpoints: dict[tuple[str, str, int], str] = {}
+    published: dict[int, str] = {}
+    for name, appliance in resolved.appliances.items():
+        for daemon_name, daemon in appliance.daemons.items():
+            this = f"{daemon_name}.{name}"
+            kind = "udp" if daemon.protocol == "udp" else "tcp"
+            try:
+                endpoint = (kind, str(resolved.address(name, daemon)), daemon.port)
+            except ValueError:
+                continue
+            key = ("daemons", daemon_name)
+            if endpoint in endpoints:
+                message = f"{endpoint[1]}:{daemon.port} belongs to {endpoints[endpoint]} already"
+                errors.append(files[name].error(message, (*key, "address"), "take another address or port"))
+            endpoints.setdefault(endpoint, this)
+            if daemon.publish in published:
+                message = f"port {daemon.publish} of the host publishes {published[daemon.publish]} already"
+                errors.append(files[name].error(message, (*key, "publish"), "take another port"))
+            if daemon.publish is not None:
+                published.setdefault(daemon.publish, this)
+    return errors
