@@ -11,6 +11,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import AsrboxError
+from builder.run import stop_all
 from builder.step import Step, Work, reasons, walk
 from builder.store import Store, remove
 
@@ -62,6 +63,7 @@ def build(goals: list[Step], store: Store, logs: Path, *, workers: int | None = 
                     before = next(outcome for outcome in planned if outcome.step.id == identity)
                     done[identity] = Outcome(before.step, False, before.why, seconds)
         except BaseException:
+            stop_all()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [done.get(outcome.step.id, outcome) for outcome in planned]

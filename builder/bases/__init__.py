@@ -6,10 +6,12 @@ verified files into a root tree (`bootstrap`, `add`). Nothing outside this packa
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from builder.errors import AsrboxError
 
@@ -52,6 +54,11 @@ class Base(ABC):
     def __init__(self, manifest: Mapping[str, object], sources: Sources) -> None:
         self.manifest = manifest
         self.sources = sources
+
+    @property
+    def code(self) -> tuple[ModuleType, ...]:
+        """The modules that decide what a tree looks like; a change in them means new trees."""
+        return (sys.modules[type(self).__module__],)
 
     @abstractmethod
     def resolve(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[LockedPackage]]:

@@ -1,0 +1,115 @@
+"""The agent's HTTP API (docs/architecture.md, "APIs"): the same app on the unix socket and over TLS."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
+
+from appliances.base.agent.errors import AgentError
+from appliances.base.agent.operations import Operation
+from appliances.base.agent.tokens import Verifier
+
+ACTIONS = ("start", "stop", "restart", "enable", "disable")
+MOST_LINES = 5000
+
+
+class Backend(Protocol):
+    """What the API needs of the agent."""
+
+    def status(self) -> dict[str, Any]: ...
+    def request(self, action: str, target: str, author: str) -> Operation: ...
+    def operation(self, identity: str) -> Operation | None: ...
+    def operations(self) -> list[Operation]: ...
+    def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]: ...
+    def check(self) -> list[dict[str, Any]]: ...
+
+
+def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
+    """The app. Without a verifier (unix socket) every caller is root; with one, a service token is required."""
+    app = Flask("asrbox-agent", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+
+    @app.before_request
+    def authenticate() -> None:
+        if verifier is None or request.path == "/healthz":
+            return
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer" or verifier.caller(token.strip()) is None:
+            raise Unauthorized("this API needs the service token of an appliance that consumes agent.host")
+
+    @app.get("/healthz")
+    def healthz() -> tuple[Response, int]:
+        phase = agent.status()["phase"]
+        ok = phase != "failed"
+        checks = {"agent": {"ok": ok, "detail": phase}}
+        return jsonify(status="ok" if ok else "failing", checks=checks), 200 if ok else 503
+
+    @app.get("/api/v1/status")
+    def status() -> Response:
+        return jsonify(agent.status())
+
+    @app.get("/api/v1/check")
+    def check() -> Response:
+        return jsonify(agent.check())
+
+    @app.post("/api/v1/appliances/<appliance>/<action>")
+    def appliance_action(appliance: str, action: str) -> tuple[Response, int]:
+        return _begin(action, appliance)
+
+    @app.post("/api/v1/appliances/<appliance>/daemons/<daemon>/<action>")
+    def daemon_action(appliance: str, daemon: str, action: str) -> tuple[Response, int]:
+        return _begin(action, f"{appliance}.{daemon}")
+
+    def _begin(action: str, target: str) -> tuple[Response, int]:
+        if action not in ACTIONS:
+            raise NotFound(f"there is no action {action!r}: {', '.join(ACTIONS)}")
+        operation = agent.request(action, target, _author())
+        return jsonify(operation=operation.id), 202
+
+    @app.get("/api/v1/operations")
+    def operations() -> Response:
+        return jsonify([asdict(one) for one in agent.operations()])
+
+    @app.get("/api/v1/operations/<identity>")
+    def operation(identity: str) -> Response:
+        found = agent.operation(identity)
+        if found is None:
+            raise NotFound(f"there is no operation {identity!r}")
+        return jsonify(asdict(found))
+
+    @app.get("/api/v1/appliances/<appliance>/logs")
+    def logs(appliance: str) -> Response:
+        wanted = request.args.get("lines", "200")
+        if not re.fullmatch(r"[0-9]{1,6}", wanted):
+            raise AgentError(f"lines: {wanted!r} is not a number")
+        lines = min(int(wanted), MOST_LINES)
+        cursor = request.args.get("cursor")
+        return jsonify(agent.logs(appliance, request.args.get("daemon"), lines, cursor))
+
+    @app.errorhandler(HTTPException)
+    def http_problem(error: HTTPException) -> Response:
+        return _problem(error.code or 500, error.name, error.description or "")
+
+    @app.errorhandler(AgentError)
+    def agent_problem(error: AgentError) -> Response:
+        return _problem(400, error.message, error.sentence())
+
+    return app
+
+
+def _author() -> str:
+    """Who asks, as the calling appliance says; printable and short, since it ends up in logs."""
+    named = request.headers.get("X-Asrbox-User", "root")
+    return re.sub(r"[^\w.@+-]", "_", named)[:64] or "root"
+
+
+def _problem(status: int, title: str, detail: str) -> Response:
+    """RFC 9457 problem details."""
+    response = jsonify(type="about:blank", title=title, status=status, detail=detail)
+    response.status_code = status
+    response.content_type = "application/problem+json"
+    return response

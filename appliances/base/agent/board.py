@@ -1,0 +1,115 @@
+"""The agent's notice board: what it knows right now, for the API, the console and itself. Safe to use from threads."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from appliances.base.agent.distribution import Appliance, Daemon, Distribution
+
+Phase = Literal["starting", "first-boot", "converging", "running", "failed"]
+State = Literal["running", "stopped", "starting", "error", "disabled", "absent"]
+Well = Literal["ok", "failing", "unknown"]
+
+
+@dataclass(frozen=True)
+class DaemonStatus:
+    name: str
+    title: dict[str, str]
+    address: str
+    port: int
+    protocol: str
+    hostname: str
+    state: State
+    enabled: bool
+    health: Well
+    detail: str
+
+
+@dataclass(frozen=True)
+class ApplianceStatus:
+    name: str
+    instance: str
+    title: dict[str, str]
+    state: State
+    enabled: bool
+    health: Well
+    detail: str
+    daemons: tuple[DaemonStatus, ...] = ()
+
+
+@dataclass
+class Status:
+    """The body of GET /api/v1/status (docs/architecture.md)."""
+
+    distribution: dict[str, str]
+    phase: Phase
+    progress: dict[str, Any]
+    appliances: list[ApplianceStatus]
+    error: str | None = None
+
+
+@dataclass
+class Board:
+    """Holds the current Status; readers get a copy as plain data."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _status: Status = field(
+        default_factory=lambda: Status(
+            {"name": "", "version": ""}, "starting", {"done": 0, "total": 0, "text": ""}, []
+        )
+    )
+
+    def introduce(self, distribution: Distribution) -> None:
+        with self._lock:
+            self._status.distribution = {"name": distribution.name, "version": distribution.version}
+            if not self._status.appliances:
+                self._status.appliances = [absent(one) for one in distribution.appliances]
+
+    def progress(self, phase: Phase, done: int, total: int, text: str) -> None:
+        with self._lock:
+            self._status.phase = phase
+            self._status.progress = {"done": done, "total": total, "text": text}
+            self._status.error = None
+
+    def fail(self, sentence: str) -> None:
+        with self._lock:
+            self._status.phase = "failed"
+            self._status.error = sentence
+
+    def show(self, status: ApplianceStatus) -> None:
+        with self._lock:
+            listed = self._status.appliances
+            self._status.appliances = [status if one.name == status.name else one for one in listed]
+
+    def appliance(self, name: str) -> ApplianceStatus | None:
+        with self._lock:
+            return next((one for one in self._status.appliances if one.name == name), None)
+
+    def read(self) -> dict[str, Any]:
+        with self._lock:
+            return asdict(self._status)
+
+
+def absent(appliance: Appliance) -> ApplianceStatus:
+    """An appliance of which there is no container (yet)."""
+    daemons = tuple(daemon_status(daemon, "absent", True, "unknown", "") for daemon in appliance.daemons)
+    return ApplianceStatus(
+        appliance.name, appliance.instance, appliance.title, "absent", True, "unknown", "", daemons
+    )
+
+
+def daemon_status(daemon: Daemon, state: State, enabled: bool, health: Well, detail: str) -> DaemonStatus:
+    return DaemonStatus(
+        name=daemon.name,
+        title=daemon.title,
+        address=str(daemon.address),
+        port=daemon.port,
+        protocol=daemon.protocol,
+        hostname=daemon.hostname,
+        state=state,
+        enabled=enabled,
+        health=health,
+        detail=detail,
+    )

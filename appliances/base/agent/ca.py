@@ -1,0 +1,174 @@
+"""The host's own certificate authority: one key, made on first boot, that signs a certificate per daemon."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from appliances.base.agent import files
+
+AUTHORITY_DAYS = 20 * 365
+DAEMON_DAYS = 800  # below the 825 days that browsers accept
+RENEW_BEFORE = datetime.timedelta(days=30)
+CLOCK_SKEW = datetime.timedelta(days=2)
+
+_Key = ec.EllipticCurvePrivateKey
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a certificate stands for: the first of `names` is its common name; `addresses` are IP addresses."""
+
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
+class Authority:
+    """The CA in `folder` (ca.crt, ca.key). `now` is injectable, so that tests can travel in time."""
+
+    def __init__(self, folder: Path, title: str, released: datetime.date, now: datetime.datetime) -> None:
+        self.folder = files.folder(folder, mode=0o700)
+        # The clock of a machine without battery starts years ago: time before the release is never true.
+        self.now = max(now, datetime.datetime.combine(released, datetime.time(), datetime.UTC))
+        self._title = title
+        self._begin = datetime.datetime.combine(released, datetime.time(), datetime.UTC) - CLOCK_SKEW
+        self._key, self.certificate = self._load() or self._make()
+
+    @property
+    def pem(self) -> bytes:
+        return _pem(self.certificate)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the CA certificate as browsers show it: pairs of hex digits with colons."""
+        return self.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+    def ensure(self, certificate: Path, key: Path, subject: Subject, *, mode: int = 0o600, gid: int = 0) -> bool:
+        """Make sure that a valid certificate for `subject` exists; returns whether a new one was written.
+
+        A new one is made when there is none, when it ends within 30 days, when it lacks a name or address of
+        `subject`, or when another CA signed it. The key is written first: a power cut in between is seen next time.
+        """
+        if self._is_good(certificate, key, subject):
+            return False
+        private = ec.generate_private_key(ec.SECP256R1())
+        files.write(key, _key_pem(private), mode=mode, gid=gid)
+        files.write(certificate, _pem(self._sign(private, subject)) + self.pem)
+        return True
+
+    def _sign(self, key: _Key, subject: Subject) -> x509.Certificate:
+        alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in subject.names]
+        alternatives += [x509.IPAddress(ip_address(address)) for address in subject.addresses]
+        begin = max(self.certificate.not_valid_before_utc, self.now - CLOCK_SKEW)
+        end = min(self.certificate.not_valid_after_utc, self.now + datetime.timedelta(days=DAEMON_DAYS))
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(subject.names[0]))
+            .issuer_name(self.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begin)
+            .not_valid_after(end)
+            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+                critical=False,
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _load(self) -> tuple[_Key, x509.Certificate] | None:
+        """Key and certificate from the folder; None when a power cut left less than both."""
+        try:
+            certificate = x509.load_pem_x509_certificate((self.folder / "ca.crt").read_bytes())
+            key = serialization.load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
+        except (FileNotFoundError, ValueError):
+            return None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+            return None
+        return key, certificate
+
+    def _make(self) -> tuple[_Key, x509.Certificate]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(_name(self._title))
+            .issuer_name(_name(self._title))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self._begin)
+            .not_valid_after(self.now + datetime.timedelta(days=AUTHORITY_DAYS))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        files.write(self.folder / "ca.key", _key_pem(key), mode=0o600)
+        files.write(self.folder / "ca.crt", _pem(certificate))
+        return key, certificate
+
+    def _is_good(self, certificate: Path, key: Path, subject: Subject) -> bool:
+        try:
+            held = x509.load_pem_x509_certificate(certificate.read_bytes())
+            private = serialization.load_pem_private_key(key.read_bytes(), None)
+            held.verify_directly_issued_by(self.certificate)
+        except Exception:  # whatever is unreadable, foreign or half written is replaced
+            return False
+        if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != held.public_key():
+            return False
+        lives = held.not_valid_before_utc <= self.now < held.not_valid_after_utc - RENEW_BEFORE
+        return lives and _covers(held, subject)
+
+
+def _covers(certificate: x509.Certificate, subject: Subject) -> bool:
+    san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    names = set(san.get_values_for_type(x509.DNSName))
+    addresses = {str(address) for address in san.get_values_for_type(x509.IPAddress)}
+    return names.issuperset(subject.names) and addresses.issuperset(subject.addresses)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: _Key) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def subject_of(names: Sequence[str], addresses: Sequence[str]) -> Subject:
+    """A Subject without repetitions, in the given order."""
+    return Subject(tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses)))

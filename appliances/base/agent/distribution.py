@@ -1,0 +1,187 @@
+"""What the ISO brought: distribution.json and images.json, typed, and the order in which appliances start."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from appliances.base.agent.errors import AgentError
+
+AGENT_ENDPOINT = "agent.host"
+AGENT_PORT = 8443
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Bytes = Annotated[int, Field(gt=0)]
+
+
+class _Model(BaseModel):
+    # Types are strict; keys that a newer builder adds for somebody else are not the agent's business.
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class Network(_Model):
+    range: IPv4Network
+    bridge: str
+    host: IPv4Address
+    domain: str
+
+
+class Health(_Model):
+    kind: Literal["tcp", "https"]
+    path: str = "/healthz"
+
+
+class Daemon(_Model):
+    name: str
+    unit: str
+    title: dict[str, str]
+    address: IPv4Address
+    port: Port
+    protocol: str
+    hostname: str
+    after: list[str] = []
+    health: Health
+    publish: Port | None = None
+
+
+class Volume(_Model):
+    name: str
+    path: str
+    size: Bytes
+    owner: str
+
+
+class Limits(_Model):
+    memory: Bytes
+    cpu: Annotated[int, Field(ge=1)]
+    processes: Annotated[int, Field(ge=1)]
+
+
+class Appliance(_Model):
+    name: str
+    instance: str
+    block: IPv4Network
+    title: dict[str, str]
+    daemons: list[Daemon]
+    volumes: list[Volume] = []
+    limits: Limits
+    consumes: list[str] = []
+    secrets: list[str] = []
+
+    def daemon(self, name: str) -> Daemon:
+        """The daemon of that name; AgentError when there is none."""
+        for daemon in self.daemons:
+            if daemon.name == name:
+                return daemon
+        known = ", ".join(daemon.name for daemon in self.daemons)
+        raise AgentError(f"has no daemon {name!r}", appliance=self.name, hint=f"it has: {known}")
+
+
+class Install(_Model):
+    volume_group: str
+    pool: str
+
+
+class Distribution(_Model):
+    name: str
+    version: str
+    base: str
+    released: str
+    title: dict[str, str]
+    network: Network
+    install: Install
+    appliances: list[Appliance]
+
+    def appliance(self, name: str) -> Appliance:
+        """The appliance of that name; AgentError when there is none."""
+        for appliance in self.appliances:
+            if appliance.name == name:
+                return appliance
+        known = ", ".join(appliance.name for appliance in self.appliances)
+        raise AgentError(f"there is no appliance {name!r}", hint=f"this distribution has: {known}")
+
+    def endpoint(self, endpoint: str) -> tuple[Appliance, Daemon]:
+        """Appliance and daemon behind `<daemon>.<appliance>`; AgentError when either does not exist."""
+        daemon, _, appliance = endpoint.partition(".")
+        owner = self.appliance(appliance)
+        return owner, owner.daemon(daemon)
+
+    def providers(self, appliance: Appliance) -> list[str]:
+        """Names of the appliances whose endpoints this one consumes."""
+        owners = {endpoint.partition(".")[2] for endpoint in appliance.consumes if endpoint != AGENT_ENDPOINT}
+        return sorted(owners - {appliance.name})
+
+    def consumers(self, name: str) -> list[str]:
+        """Names of the appliances that consume an endpoint of this one."""
+        return [appliance.name for appliance in self.appliances if name in self.providers(appliance)]
+
+    def start_order(self) -> list[Appliance]:
+        """All appliances, each after those it consumes; equals stay in the order of the distribution.
+
+        Raises AgentError naming the circle when appliances consume one another in a circle.
+        """
+        ordered: list[Appliance] = []
+        waiting = list(self.appliances)
+        while waiting:
+            placed = {appliance.name for appliance in ordered}
+            ready = [one for one in waiting if placed.issuperset(self.providers(one))]
+            if not ready:
+                names = ", ".join(one.name for one in waiting)
+                raise AgentError(f"the appliances {names} wait for one another", step="start order")
+            ordered.append(ready[0])
+            waiting.remove(ready[0])
+        return ordered
+
+
+class Image(_Model):
+    appliance: str
+    instance: str
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Bytes
+
+
+class ImageList(_Model):
+    squashfs: str
+    sha256: str
+    size: Bytes
+    images: list[Image]
+
+    def of(self, appliance: str) -> Image:
+        """The image of an appliance; AgentError when the image set lacks it."""
+        for image in self.images:
+            if image.appliance == appliance:
+                return image
+        raise AgentError("the image set holds no image of it", appliance=appliance, step="image")
+
+
+_M = TypeVar("_M", bound=_Model)
+
+
+def load_distribution(path: Path) -> Distribution:
+    """Read distribution.json. Raises AgentError with file and key when it is missing or wrong."""
+    distribution = _load(Distribution, path)
+    for appliance in distribution.appliances:
+        for endpoint in appliance.consumes:
+            if endpoint != AGENT_ENDPOINT:
+                distribution.endpoint(endpoint)
+    distribution.start_order()
+    return distribution
+
+
+def load_images(path: Path) -> ImageList:
+    """Read images.json. Raises AgentError with file and key when it is missing or wrong."""
+    return _load(ImageList, path)
+
+
+def _load(model: type[_M], path: Path) -> _M:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise AgentError(f"{path} is missing", hint="the installer puts it there; install again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise AgentError(f"{path}: {key or 'JSON'}: {first['msg']}") from error

@@ -1,0 +1,29 @@
+"""The agent's one error type: which appliance, at which step, what is wrong, what to do."""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """Something the agent could not do.
+
+    `appliance` is the appliance it concerns (None: the host as a whole), `step` a few words naming what was tried,
+    `message` one sentence, `hint` what a person can do about it.
+    """
+
+    def __init__(
+        self, message: str, *, appliance: str | None = None, step: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.appliance = appliance
+        self.step = step
+        self.hint = hint
+
+    def sentence(self) -> str:
+        """The error as one line, for consoles and states: `auth: start: … (hint)`."""
+        parts = [part for part in (self.appliance, self.step) if part]
+        text = ": ".join([*parts, self.message])
+        return f"{text} ({self.hint})" if self.hint else text
+
+    def __str__(self) -> str:
+        return self.sentence()

@@ -1,0 +1,129 @@
+"""The image set: one squashfs with the trees of all appliances, streamed into Incus as one unified image each."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from appliances.base.agent.distribution import Image, ImageList
+from appliances.base.agent.errors import AgentError
+from appliances.base.agent.incus import Incus
+
+BLOCK = 1 << 20  # bytes per send
+ALIAS = "asrbox/"
+
+# The order, names and headers that the builder used when it computed the fingerprint: change both or none.
+TAR = [
+    "tar",
+    "--sort=name",
+    "--format=pax",
+    "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+    "--numeric-owner",
+    "--xattrs",
+    "--xattrs-include=security.capability",
+    "-cf",
+    "-",
+    "metadata.yaml",
+    "rootfs",
+    "templates",
+]
+
+
+class TarStream:
+    """The unified image of one appliance, made while it is sent. `len` is its size in bytes, known from the build."""
+
+    def __init__(self, folder: Path, size: int, appliance: str) -> None:
+        self.len = size
+        self._folder = folder
+        self._appliance = appliance
+
+    def __iter__(self) -> Iterator[bytes]:
+        tar = subprocess.Popen(  # noqa: S603
+            [TAR[0], "-C", str(self._folder), *TAR[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert tar.stdout is not None and tar.stderr is not None
+        sent = 0
+        try:
+            while block := tar.stdout.read(BLOCK):
+                sent += len(block)
+                if sent > self.len:
+                    raise self._error(f"it is longer than the {self.len} bytes that images.json names")
+                yield block
+            said = tar.stderr.read().decode(errors="replace").strip()
+            if tar.wait() != 0:
+                raise self._error(f"tar failed: {said}")
+            if sent != self.len:
+                raise self._error(f"it has {sent} bytes, images.json names {self.len}")
+        finally:
+            if tar.poll() is None:
+                tar.kill()
+                tar.wait()
+            tar.stdout.close()
+            tar.stderr.close()
+
+    def _error(self, message: str) -> AgentError:
+        return AgentError(
+            message,
+            appliance=self._appliance,
+            step="read the image set",
+            hint="the image set on this disk is damaged; install again or copy it from the medium",
+        )
+
+
+@contextlib.contextmanager
+def mounted(squashfs: Path, size: int, point: Path) -> Iterator[Path]:
+    """The image set mounted read-only at `point`; unmounted at the end.
+
+    A mount that a killed agent left behind is of unknown origin and is taken away first. Raises AgentError when the
+    file is missing or does not have `size` bytes.
+    """
+    if not squashfs.exists() or squashfs.stat().st_size != size:
+        found = f"has {squashfs.stat().st_size} bytes instead of {size}" if squashfs.exists() else "is missing"
+        raise AgentError(f"{squashfs} {found}", step="mount the image set", hint="install again")
+    point.mkdir(parents=True, exist_ok=True)
+    unmount(point)
+    _mount(squashfs, point)
+    try:
+        yield point
+    finally:
+        unmount(point)
+
+
+def unmount(point: Path) -> None:
+    """Take away every mount on `point`; none is fine."""
+    while point.is_mount():
+        subprocess.run(["umount", "--lazy", str(point)], check=True, timeout=60)  # noqa: S603, S607
+
+
+def import_image(incus: Incus, mount: Path, image: Image) -> None:
+    """Import one image and prove that it is the one that was built. Raises AgentError when it is not."""
+    stream = TarStream(mount / image.appliance, image.size, image.appliance)
+    fingerprint = incus.import_image(stream, appliance=image.appliance)
+    if fingerprint != image.fingerprint:
+        incus.delete_image(fingerprint)
+        raise AgentError(
+            f"its fingerprint is {fingerprint[:12]}, the build recorded {image.fingerprint[:12]}",
+            appliance=image.appliance,
+            step="check the image",
+            hint="the image set on this disk is damaged; install again or copy it from the medium",
+        )
+    incus.alias_image(fingerprint, ALIAS + image.appliance)
+
+
+def squashfs_of(folder: Path, images: ImageList) -> Path:
+    """The image set's squashfs beside its images.json."""
+    return folder / images.squashfs
+
+
+def _mount(squashfs: Path, point: Path) -> None:
+    done = subprocess.run(  # noqa: S603
+        ["mount", "-t", "squashfs", "-o", "loop,ro", str(squashfs), str(point)],  # noqa: S607
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise AgentError(f"mount {squashfs}: {said}", step="mount the image set")

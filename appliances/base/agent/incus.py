@@ -1,0 +1,301 @@
+"""The agent's view of Incus (or LXD 5.0): few calls, each with a bound, each failing with an AgentError.
+
+pylxd gives the transport and the nodes of the REST API; its own waiting has no bound, so operations are waited for
+here. One client per thread. Only `instances` is used, which both daemons have.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pylxd
+import requests
+from pylxd.exceptions import Conflict, LXDAPIException, NotFound
+
+from appliances.base.agent.errors import AgentError
+
+CONNECT = 10  # seconds
+ANSWER = 600  # seconds for the answer to one request: an image import answers when the upload is stored
+POLL = 10  # seconds per `wait` request
+
+Json = dict[str, Any]
+
+
+class Stream(Protocol):
+    """A body of known length that is sent in blocks; `len` is what `requests` looks for."""
+
+    len: int
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A program that ran in an instance: exit code and what it wrote."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def find_socket(environment: dict[str, str], root: Path = Path("/")) -> Path:
+    """The unix socket of the container daemon: LXD_DIR, INCUS_DIR, then the places where packages put it."""
+    candidates = [
+        Path(environment[name]) / "unix.socket" for name in ("LXD_DIR", "INCUS_DIR") if environment.get(name)
+    ]
+    candidates += [
+        root / place / "unix.socket"
+        for place in ("var/lib/incus", "run/incus", "var/lib/lxd", "var/snap/lxd/common/lxd")
+    ]
+    for candidate in candidates:
+        if candidate.is_socket():
+            return candidate
+    raise AgentError(
+        "the container daemon does not run: there is no socket",
+        step="connect to Incus",
+        hint="look at: systemctl status incus.socket incus.service",
+    )
+
+
+class Incus:
+    """Calls to one daemon. `stop` is asked between waits: once it is true, a wait ends with AgentError."""
+
+    def __init__(self, socket: Path | None = None, stop: Callable[[], bool] = lambda: False) -> None:
+        self._socket = socket
+        self._stop = stop
+        self._local = threading.local()
+
+    # the daemon ---------------------------------------------------------------------------------------------
+
+    def wait_ready(self, timeout: float) -> Json:
+        """Connect, for at most `timeout` seconds; returns what the daemon says about itself."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self.server()
+            except AgentError:
+                if time.monotonic() > deadline or self._stop():
+                    raise
+            time.sleep(0.5)
+
+    def server(self) -> Json:
+        with self._explained("connect to Incus"):
+            return self._metadata(self._api().get())
+
+    def set_server_config(self, config: Json) -> None:
+        with self._explained("configure Incus"):
+            self._api().patch(json={"config": config})
+
+    # storage and network --------------------------------------------------------------------------------------
+
+    def pool(self, name: str) -> Json | None:
+        return self._maybe(lambda: self._api().storage_pools[name].get(), "read the storage pool")
+
+    def create_pool(self, definition: Json) -> None:
+        with self._explained("create the storage pool"):
+            self._done(self._api().storage_pools.post(json=definition), 300)
+
+    def delete_pool(self, name: str) -> None:
+        with self._explained("delete the storage pool"):
+            self._done(self._api().storage_pools[name].delete(), 120)
+
+    def pool_space(self, name: str) -> tuple[int, int] | None:
+        """(used, total) bytes of a pool; None when the daemon cannot tell."""
+        resources = self._maybe(
+            lambda: self._api().storage_pools[name].resources.get(), "read the space of the pool"
+        )
+        space = (resources or {}).get("space") or {}
+        total = int(space.get("total", 0))
+        return (int(space.get("used", 0)), total) if total else None
+
+    def network(self, name: str) -> Json | None:
+        return self._maybe(lambda: self._api().networks[name].get(), "read the network")
+
+    def create_network(self, definition: Json) -> None:
+        with self._explained("create the bridge"):
+            self._done(self._api().networks.post(json=definition), 120)
+
+    def update_network(self, name: str, config: Json) -> None:
+        with self._explained("change the bridge"):
+            self._done(self._api().networks[name].put(json={"config": config}), 120)
+
+    def delete_network(self, name: str) -> None:
+        with self._explained("delete the bridge"):
+            self._done(self._api().networks[name].delete(), 120)
+
+    def volumes(self, pool: str) -> dict[str, Json]:
+        """Custom volumes of a pool by name."""
+        with self._explained("list the volumes"):
+            response = self._api().storage_pools[pool].volumes.custom.get(params={"recursion": 1})
+            return {volume["name"]: volume for volume in self._metadata(response)}
+
+    def create_volume(self, pool: str, name: str, config: Json, *, appliance: str) -> None:
+        with self._explained("create a volume", appliance):
+            definition = {"name": name, "type": "custom", "config": config}
+            self._done(self._api().storage_pools[pool].volumes.custom.post(json=definition), 300)
+
+    # images ---------------------------------------------------------------------------------------------------
+
+    def images(self) -> dict[str, list[str]]:
+        """Fingerprint → aliases of every stored image."""
+        with self._explained("list the images"):
+            stored = self._metadata(self._api().images.get(params={"recursion": 1}))
+            return {image["fingerprint"]: [alias["name"] for alias in image["aliases"]] for image in stored}
+
+    def import_image(self, stream: Stream, *, appliance: str) -> str:
+        """Upload a unified image; returns the fingerprint that the daemon computed."""
+        with self._explained("import the image", appliance):
+            headers = {"Content-Type": "application/octet-stream"}
+            operation = self._done(self._api().images.post(data=stream, headers=headers), 1800)
+            return str(operation["metadata"]["fingerprint"])
+
+    def alias_image(self, fingerprint: str, alias: str) -> None:
+        with self._explained("name the image"):
+            aliases = self._api().images.aliases
+            try:
+                aliases.post(json={"name": alias, "target": fingerprint})
+            except Conflict:
+                aliases[alias].put(json={"target": fingerprint})
+
+    def delete_image(self, fingerprint: str) -> None:
+        with self._explained("delete an image"):
+            self._done(self._api().images[fingerprint].delete(), 300)
+
+    # instances --------------------------------------------------------------------------------------------------
+
+    def instances(self) -> dict[str, Json]:
+        """All containers by name, as the API describes them: config, devices, status."""
+        with self._explained("list the containers"):
+            listed = self._metadata(self._api().instances.get(params={"recursion": 1}))
+            return {instance["name"]: instance for instance in listed if instance["type"] == "container"}
+
+    def instance(self, name: str) -> Json | None:
+        return self._maybe(lambda: self._api().instances[name].get(), "read the container")
+
+    def create_instance(self, definition: Json, *, appliance: str) -> None:
+        with self._explained("create the container", appliance):
+            self._done(self._api().instances.post(json=definition), 1800)
+
+    def update_instance(self, name: str, change: Callable[[Json], None], *, appliance: str) -> None:
+        """Read the container's definition, let `change` edit it, write it back unless somebody else did so first."""
+        with self._explained("configure the container", appliance):
+            response = self._api().instances[name].get()
+            writable = ("architecture", "config", "devices", "ephemeral", "profiles", "description")
+            definition = {key: value for key, value in self._metadata(response).items() if key in writable}
+            change(definition)
+            headers = {"If-Match": response.headers["ETag"]} if "ETag" in response.headers else {}
+            self._done(self._api().instances[name].put(json=definition, headers=headers), 120)
+
+    def delete_instance(self, name: str, *, appliance: str) -> None:
+        with self._explained("remove the container", appliance):
+            self._done(self._api().instances[name].delete(), 300)
+
+    def start(self, name: str, *, appliance: str) -> None:
+        self._set_state(name, {"action": "start", "timeout": 240, "force": False}, "start", appliance)
+
+    def stop(self, name: str, *, appliance: str, grace: int = 60) -> None:
+        """Shut down within `grace` seconds, else switch off."""
+        try:
+            self._set_state(name, {"action": "stop", "timeout": grace, "force": False}, "stop", appliance)
+        except AgentError:
+            self._set_state(name, {"action": "stop", "timeout": 30, "force": True}, "stop", appliance)
+
+    def run(
+        self, name: str, command: Sequence[str], *, appliance: str, step: str, timeout: float = 60
+    ) -> Ran:
+        """Run a program in a container with its output recorded: no websocket, and a bound in seconds."""
+        with self._explained(step, appliance):
+            order = {
+                "command": list(command),
+                "environment": {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                "wait-for-websocket": False,
+                "interactive": False,
+                "record-output": True,
+            }
+            metadata = self._done(self._api().instances[name]["exec"].post(json=order), timeout)["metadata"]
+            output = metadata.get("output") or {}
+            texts = {stream: self._take_log(name, url) for stream, url in output.items()}
+            return Ran(int(metadata["return"]), texts.get("1", ""), texts.get("2", ""))
+
+    # how ----------------------------------------------------------------------------------------------------------
+
+    def _set_state(self, name: str, state: Json, step: str, appliance: str) -> None:
+        with self._explained(step, appliance):
+            self._done(self._api().instances[name].state.put(json=state), state["timeout"] + 60)
+
+    def _take_log(self, name: str, url: str) -> str:
+        """Fetch a recorded output and delete it, so that they do not pile up."""
+        *_, kind, file = url.split("/")
+        node = self._api().instances[name].logs
+        node = node["exec-output"][file] if kind == "exec-output" else node[file]
+        text: str = node.get(is_api=False).content.decode(errors="replace")
+        node.delete()
+        return text
+
+    def _api(self) -> Any:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            socket = self._socket or find_socket(dict(os.environ))
+            client = pylxd.Client(endpoint=str(socket), timeout=(CONNECT, ANSWER))
+            self._local.client = client
+        return client.api
+
+    def _done(self, response: Any, timeout: float) -> Json:
+        """Wait at most `timeout` seconds for the operation of a response; returns it. Raises AgentError."""
+        body = response.json()
+        if body.get("type") != "async":
+            return {}
+        operation = body["operation"].split("?")[0].rsplit("/", 1)[-1]
+        deadline = time.monotonic() + timeout
+        while True:
+            seconds = max(1, min(POLL, int(deadline - time.monotonic())))
+            node = self._api().operations[operation].wait
+            answer = node.get(params={"timeout": seconds}, is_api=False).json()
+            state: Json = answer.get("metadata") or {}
+            if answer.get("type") == "error" or state.get("status_code", 0) >= 400:
+                raise AgentError(state.get("err") or answer.get("error") or "the operation failed")
+            if state.get("status_code") == 200:
+                return state
+            if time.monotonic() > deadline:
+                raise AgentError(f"did not end within {timeout:.0f} s")
+            if self._stop():
+                raise AgentError("the agent is ending")
+
+    @staticmethod
+    def _metadata(response: Any) -> Any:
+        return response.json()["metadata"]
+
+    def _maybe(self, call: Callable[[], Any], step: str) -> Json | None:
+        with self._explained(step):
+            try:
+                found: Json = self._metadata(call())
+            except NotFound:
+                return None
+            return found
+
+    @contextmanager
+    def _explained(self, step: str, appliance: str | None = None) -> Iterator[None]:
+        """Turn whatever goes wrong inside into an AgentError that says at which step."""
+        try:
+            yield
+        except AgentError as error:
+            raise AgentError(
+                error.message, appliance=error.appliance or appliance, step=error.step or step, hint=error.hint
+            ) from error
+        except LXDAPIException as error:
+            raise AgentError(str(error).strip(), appliance=appliance, step=step) from error
+        except (pylxd.exceptions.ClientConnectionFailed, requests.RequestException, OSError) as error:
+            self._local.client = None  # the next call connects anew, perhaps to another socket
+            raise AgentError(
+                f"Incus does not answer: {error}",
+                appliance=appliance,
+                step=step,
+                hint="look at: systemctl status incus.service",
+            ) from error

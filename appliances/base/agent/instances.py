@@ -1,0 +1,119 @@
+"""What the container of an appliance has to look like in Incus: configuration, devices, volumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliances.base.agent.distribution import Appliance, Distribution, ImageList
+from appliances.base.agent.plan import Plan
+from appliances.base.agent.preseed import POOL
+
+Device = dict[str, str]
+
+APPLIANCE = "user.asrbox.appliance"  # whose container this is
+ADDRESSES = "user.asrbox.addresses"  # read by the image's network template at each start
+COMPLETE = "user.asrbox.image"  # fingerprint; written last, so a container without it is half made
+VOLUME_DEVICE = "volume-"
+PUBLISH_DEVICE = "publish-"
+
+
+@dataclass(frozen=True)
+class HostAbilities:
+    """What this host's kernel can do for containers."""
+
+    shifts_mounts: bool  # idmapped mounts: host files keep their owners inside
+    filters_mac: bool  # nftables in the bridge: a container cannot send from a foreign MAC address
+
+
+@dataclass(frozen=True)
+class DesiredInstance:
+    """One container as it has to be. `volumes` maps volume names to sizes in bytes; `after` names appliances."""
+
+    appliance: str
+    name: str
+    fingerprint: str
+    enabled: bool
+    running: bool
+    config: dict[str, str]
+    devices: dict[str, Device]
+    volumes: dict[str, int]
+    after: tuple[str, ...]
+
+
+def desired_instances(
+    distribution: Distribution,
+    images: ImageList,
+    plan: Plan,
+    held: set[str],
+    runtime: Path,
+    abilities: HostAbilities,
+) -> list[DesiredInstance]:
+    """All containers of the distribution in start order. `held` are appliances that a person stopped."""
+    return [
+        DesiredInstance(
+            appliance=appliance.name,
+            name=appliance.instance,
+            fingerprint=images.of(appliance.name).fingerprint,
+            enabled=plan.enabled(appliance.name),
+            running=plan.enabled(appliance.name) and appliance.name not in held,
+            config=_config(appliance, distribution, plan),
+            devices=_devices(appliance, distribution, runtime, abilities),
+            volumes={f"{appliance.instance}-{volume.name}": volume.size for volume in appliance.volumes},
+            after=tuple(distribution.providers(appliance)),
+        )
+        for appliance in distribution.start_order()
+    ]
+
+
+def _config(appliance: Appliance, distribution: Distribution, plan: Plan) -> dict[str, str]:
+    limits = plan.limits(appliance)
+    prefix = distribution.network.range.prefixlen
+    addresses = dict.fromkeys(f"{daemon.address}/{prefix}" for daemon in appliance.daemons)
+    return {
+        # Unset, Incus would itself start after a reboot what ran before it: in no order, and before the agent has
+        # renewed certificates and runtime folders. The agent alone starts containers, in the plan's order.
+        "boot.autostart": "false",
+        "boot.host_shutdown_timeout": "60",
+        "limits.memory": str(limits.memory),
+        "limits.cpu": str(limits.cpu),
+        "limits.processes": str(limits.processes),
+        "security.privileged": "false",
+        APPLIANCE: appliance.name,
+        ADDRESSES: ",".join(addresses),
+    }
+
+
+def _devices(
+    appliance: Appliance, distribution: Distribution, runtime: Path, abilities: HostAbilities
+) -> dict[str, Device]:
+    devices: dict[str, Device] = {
+        "root": {"type": "disk", "path": "/", "pool": POOL},
+        "eth0": {"type": "nic", "name": "eth0", "network": distribution.network.bridge},
+        "runtime": {
+            "type": "disk",
+            "source": str(runtime / appliance.name),
+            "path": "/etc/asrbox",
+            "readonly": "true",
+        },
+    }
+    if abilities.filters_mac:
+        devices["eth0"]["security.mac_filtering"] = "true"
+    if abilities.shifts_mounts:
+        devices["runtime"]["shift"] = "true"
+    for volume in appliance.volumes:
+        devices[VOLUME_DEVICE + volume.name] = {
+            "type": "disk",
+            "pool": POOL,
+            "source": f"{appliance.instance}-{volume.name}",
+            "path": volume.path,
+        }
+    for daemon in appliance.daemons:
+        if daemon.publish is not None:
+            devices[PUBLISH_DEVICE + daemon.name] = {
+                "type": "proxy",
+                "bind": "host",
+                "listen": f"tcp:0.0.0.0:{daemon.publish}",
+                "connect": f"tcp:{daemon.address}:{daemon.port}",
+            }
+    return devices

@@ -1,0 +1,106 @@
+"""Operations: what somebody asked the agent to do, with its log and result; one JSON file each, kept over restarts."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import secrets
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from appliances.base.agent import files
+
+KEPT = 200
+LOG_LINES = 500
+INTERRUPTED = "the agent was restarted meanwhile; what is missing is made up for by itself"
+
+
+@dataclass
+class Operation:
+    """One request. Times are UTC in ISO 8601; `target` is `<appliance>` or `<appliance>.<daemon>`."""
+
+    id: str
+    action: str
+    target: str
+    author: str
+    started_at: str
+    status: Literal["running", "done", "failed"] = "running"
+    ended_at: str | None = None
+    log: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+class Operations:
+    """The operations in a folder. Safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = files.folder(folder, mode=0o700)
+        self._lock = threading.RLock()
+        self._all: dict[str, Operation] = {}
+        for path in sorted(folder.glob("*.json")):
+            operation = _read(path)
+            if operation is None:
+                path.unlink()
+            else:
+                self._all[operation.id] = operation
+        for operation in self._all.values():
+            if operation.status == "running":
+                self.fail(operation, INTERRUPTED)
+
+    def begin(self, action: str, target: str, author: str) -> Operation:
+        """A new running operation, already on the disk."""
+        with self._lock:
+            now = datetime.datetime.now(datetime.UTC)
+            identity = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+            operation = Operation(identity, action, target, author, _text(now))
+            self._all[identity] = operation
+            self._save(operation)
+            for old in sorted(self._all)[:-KEPT]:
+                if self._all[old].status != "running":
+                    del self._all[old]
+                    (self._folder / f"{old}.json").unlink(missing_ok=True)
+            return operation
+
+    def say(self, operation: Operation, text: str) -> None:
+        """Add a line to the log of an operation."""
+        with self._lock:
+            if operation.log[-1:] != [text]:
+                operation.log = [*operation.log, text][-LOG_LINES:]
+                self._save(operation)
+
+    def finish(self, operation: Operation) -> None:
+        self._end(operation, "done", None)
+
+    def fail(self, operation: Operation, error: str) -> None:
+        self._end(operation, "failed", error)
+
+    def get(self, identity: str) -> Operation | None:
+        with self._lock:
+            return self._all.get(identity)
+
+    def newest_first(self) -> list[Operation]:
+        with self._lock:
+            return sorted(self._all.values(), key=lambda one: one.id, reverse=True)
+
+    def _end(self, operation: Operation, status: Literal["done", "failed"], error: str | None) -> None:
+        with self._lock:
+            operation.status = status
+            operation.error = error
+            operation.ended_at = _text(datetime.datetime.now(datetime.UTC))
+            self._save(operation)
+
+    def _save(self, operation: Operation) -> None:
+        files.write_json(self._folder / f"{operation.id}.json", asdict(operation), mode=0o600)
+
+
+def _read(path: Path) -> Operation | None:
+    try:
+        return Operation(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        return None
+
+
+def _text(moment: datetime.datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,40 @@
+"""The host as the rest of the world sees it: its name and its own addresses outside of the appliances' bridge."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Host name and global addresses (IPv4 before IPv6) by which people reach this host."""
+
+    hostname: str
+    addresses: tuple[str, ...]
+
+
+def look(bridge: str) -> Outside:
+    """Ask the kernel. A host without a network yet has no addresses."""
+    shown = subprocess.run(  # noqa: S603
+        ["/usr/sbin/ip", "-json", "address", "show", "up", "scope", "global"],
+        stdout=subprocess.PIPE,
+        check=False,
+        timeout=10,
+    )
+    return Outside(socket.gethostname(), addresses_of(json.loads(shown.stdout or b"[]"), bridge))
+
+
+def addresses_of(links: list[dict[str, object]], bridge: str) -> tuple[str, ...]:
+    """Addresses out of `ip -json address`, without those of the appliances' bridge and temporary IPv6 ones."""
+    found: list[tuple[str, str]] = []
+    for link in links:
+        entries = link.get("addr_info")
+        if link.get("ifname") in (bridge, "lo") or not isinstance(entries, list):
+            continue
+        for entry in entries:
+            if "local" in entry and not entry.get("temporary"):
+                found.append((str(entry.get("family")), str(entry["local"])))
+    return tuple(address for _, address in sorted(found, key=lambda one: one[0]))

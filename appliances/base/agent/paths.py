@@ -1,0 +1,103 @@
+"""Every path that the agent reads or writes, under one root (docs/architecture.md, "The installed host")."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ASRBOX_GID = 900  # group asrbox, the same number in every container
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths of one host. `root` is `/` on a machine and a scratch folder in unit tests."""
+
+    root: Path
+
+    @classmethod
+    def of_environment(cls) -> Paths:
+        """Below the folder named by ASRBOX_ROOT, by default `/`."""
+        return cls(Path(os.environ.get("ASRBOX_ROOT", "/")))
+
+    @property
+    def etc(self) -> Path:
+        return self.root / "etc/asrbox"
+
+    @property
+    def plan(self) -> Path:
+        return self.etc / "plan.yaml"
+
+    @property
+    def seed(self) -> Path:
+        return self.etc / "seed.toml"
+
+    @property
+    def var(self) -> Path:
+        return self.root / "var/lib/asrbox"
+
+    @property
+    def images(self) -> Path:
+        return self.var / "images"
+
+    @property
+    def distribution(self) -> Path:
+        return self.images / "distribution.json"
+
+    @property
+    def image_list(self) -> Path:
+        return self.images / "images.json"
+
+    @property
+    def secrets(self) -> Path:
+        return self.var / "secrets"
+
+    @property
+    def tokens(self) -> Path:
+        return self.secrets / "tokens"
+
+    @property
+    def ca(self) -> Path:
+        return self.var / "ca"
+
+    @property
+    def runtime(self) -> Path:
+        return self.var / "runtime"
+
+    @property
+    def state(self) -> Path:
+        return self.var / "state"
+
+    @property
+    def operations(self) -> Path:
+        return self.state / "operations"
+
+    @property
+    def first_boot(self) -> Path:
+        """Exists once every enabled appliance was healthy for the first time."""
+        return self.state / "first-boot.json"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run/asrbox"
+
+    @property
+    def socket(self) -> Path:
+        return self.run / "agent.sock"
+
+    @property
+    def image_mount(self) -> Path:
+        return self.run / "images"
+
+    @property
+    def held(self) -> Path:
+        """What a person stopped by hand: lasts until it is started again or the machine reboots."""
+        return self.run / "held.json"
+
+    @property
+    def issue(self) -> Path:
+        return self.root / "run/issue.d/asrbox.issue"
+
+    @property
+    def console(self) -> Path:
+        return self.root / "dev/console"

@@ -1,0 +1,171 @@
+"""What an appliance is told: the folder that it sees read-only as /etc/asrbox."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from appliances.base.agent import ca, files, secretstore, tokens
+from appliances.base.agent.distribution import AGENT_ENDPOINT, AGENT_PORT, Appliance, Daemon, Distribution
+from appliances.base.agent.outside import Outside
+from appliances.base.agent.paths import ASRBOX_GID, Paths
+
+AUTH = "auth"
+
+
+@dataclass
+class Renderer:
+    """Writes the runtime folders of one distribution.
+
+    `owner_base` is added to every owner: 0 where the kernel maps the mount (shift), else the first host id of the
+    containers' id map.
+    """
+
+    paths: Paths
+    distribution: Distribution
+    authority: ca.Authority
+    outside: Outside
+    service_tokens: list[tokens.ServiceToken]
+    owner_base: int = 0
+    _written: set[Path] = field(default_factory=set)
+
+    def render(self, appliance: Appliance) -> set[str]:
+        """Bring the folder of an appliance up to date; returns the daemons whose certificate changed.
+
+        Every file is replaced at once or not at all, and files that no longer belong there go last.
+        """
+        top = self._folder(files.folder(self.paths.runtime, mode=0o711) / appliance.name)
+        self._written = set()
+        self._plain(top / "appliance.json", self._appliance_json(appliance))
+        self._plain(top / "hosts", self._hosts(appliance))
+        self._plain(self._folder(top / "tls") / "ca.crt", self.authority.pem)
+        for daemon in appliance.daemons:
+            self._plain(
+                self._folder(top / "daemons") / f"{daemon.name}.env", _environment(appliance, daemon)
+            )
+        for name, value in secretstore.ensure(self.paths.secrets, appliance).items():
+            self._private(self._folder(top / "secrets") / name, value)
+        for token in self.service_tokens:
+            if token.appliance == appliance.name:
+                self._private(self._folder(top / "tokens") / token.endpoint, token.token)
+        if appliance.name == AUTH:
+            self._private_json(top / "service-tokens.json", tokens.known_to_auth(self.service_tokens))
+        changed = {daemon.name for daemon in appliance.daemons if self._certificate(top / "tls", daemon)}
+        _remove_others(top, self._written)
+        return changed
+
+    def remove(self, appliance: str) -> None:
+        """Forget the folder of an appliance that no longer exists."""
+        shutil.rmtree(self.paths.runtime / appliance, ignore_errors=True)
+
+    def _certificate(self, folder: Path, daemon: Daemon) -> bool:
+        names = [daemon.hostname]
+        addresses = [str(daemon.address)]
+        if daemon.publish is not None:
+            names += [self.outside.hostname]
+            addresses += self.outside.addresses
+        certificate, key = folder / f"{daemon.name}.crt", folder / f"{daemon.name}.key"
+        changed = self.authority.ensure(
+            certificate,
+            key,
+            ca.subject_of(names, addresses),
+            mode=0o640,
+            gid=self.owner_base + ASRBOX_GID,
+        )
+        self._private(key, key.read_bytes())
+        self._plain(certificate, certificate.read_bytes())
+        return changed
+
+    def _appliance_json(self, appliance: Appliance) -> dict[str, Any]:
+        own = {daemon.name: _endpoint(daemon) for daemon in appliance.daemons}
+        endpoints = {f"{name}.{appliance.name}": endpoint for name, endpoint in own.items()}
+        for endpoint in appliance.consumes:
+            endpoints[endpoint] = self._consumed(endpoint)
+        return {
+            "appliance": appliance.name,
+            "distribution": {"name": self.distribution.name, "version": self.distribution.version},
+            "domain": self.distribution.network.domain,
+            "daemons": own,
+            "endpoints": endpoints,
+            "published": self._published(),
+        }
+
+    def _consumed(self, endpoint: str) -> dict[str, Any]:
+        if endpoint == AGENT_ENDPOINT:
+            network = self.distribution.network
+            hostname = f"{AGENT_ENDPOINT}.{network.domain}"
+            return {
+                "address": str(network.host),
+                "port": AGENT_PORT,
+                "protocol": "https",
+                "hostname": hostname,
+            }
+        return _endpoint(self.distribution.endpoint(endpoint)[1])
+
+    def _published(self) -> dict[str, int]:
+        """Ports on the host's outside address, by appliance; of several daemons the first one counts."""
+        published: dict[str, int] = {}
+        for appliance in self.distribution.appliances:
+            for daemon in appliance.daemons:
+                if daemon.publish is not None:
+                    published.setdefault(appliance.name, daemon.publish)
+        return published
+
+    def _hosts(self, appliance: Appliance) -> str:
+        network = self.distribution.network
+        lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+        lines.append(f"{network.host} {AGENT_ENDPOINT}.{network.domain}")
+        for one in self.distribution.appliances:
+            for index, daemon in enumerate(one.daemons):
+                own_name = f" {one.instance}" if one.name == appliance.name and index == 0 else ""
+                lines.append(f"{daemon.address} {daemon.hostname}{own_name}")
+        return "\n".join(lines) + "\n"
+
+    def _folder(self, path: Path) -> Path:
+        return files.folder(path, uid=self.owner_base, gid=self.owner_base)
+
+    def _plain(self, path: Path, content: str | bytes | dict[str, Any]) -> None:
+        self._written.add(path)
+        owner = {"uid": self.owner_base, "gid": self.owner_base}
+        if isinstance(content, dict):
+            files.write_json(path, content, **owner)
+        else:
+            files.write(path, content, **owner)
+
+    def _private(self, path: Path, content: str | bytes) -> None:
+        self._written.add(path)
+        files.write(path, content, mode=0o640, uid=self.owner_base, gid=self.owner_base + ASRBOX_GID)
+
+    def _private_json(self, path: Path, content: Any) -> None:
+        self._written.add(path)
+        files.write_json(
+            path, content, mode=0o640, uid=self.owner_base, gid=self.owner_base + ASRBOX_GID
+        )
+
+
+def _environment(appliance: Appliance, daemon: Daemon) -> str:
+    return (
+        f"ASRBOX_APPLIANCE={appliance.name}\n"
+        f"ASRBOX_DAEMON={daemon.name}\n"
+        f"ASRBOX_ADDRESS={daemon.address}\n"
+        f"ASRBOX_PORT={daemon.port}\n"
+    )
+
+
+def _endpoint(daemon: Daemon) -> dict[str, Any]:
+    return {
+        "address": str(daemon.address),
+        "port": daemon.port,
+        "protocol": daemon.protocol,
+        "hostname": daemon.hostname,
+    }
+
+
+def _remove_others(top: Path, written: Iterable[Path]) -> None:
+    keep = set(written)
+    for path in sorted(top.rglob("*")):
+        if not path.is_dir() and path not in keep:
+            path.unlink()

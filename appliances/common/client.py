@@ -1,0 +1,113 @@
+"""How one appliance calls another: HTTPS by address, verified with the host's CA, a bearer token, short timeouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from flask import g, has_request_context
+
+from appliances.common.settings import Settings
+
+CONNECT_TIMEOUT = 2.0  # seconds: the other side is on the same bridge
+READ_TIMEOUT = 6.0  # seconds
+
+
+class EndpointError(Exception):
+    """The endpoint did not answer, or answered with a refusal. `status` is None when there was no answer."""
+
+    def __init__(self, endpoint: str, detail: str, status: int | None = None, body: Mapping[str, Any] | None = None):
+        super().__init__(f"{endpoint}: {detail}")
+        self.endpoint = endpoint
+        self.detail = detail
+        self.status = status
+        self.body = dict(body or {})
+
+    @property
+    def refused(self) -> bool:
+        """The other side is there and said no (4xx), as opposed to being away or broken."""
+        return self.status is not None and 400 <= self.status < 500
+
+
+class EndpointClient:
+    """Calls one endpoint. Safe to share between threads: every call has a connection of its own."""
+
+    def __init__(self, settings: Settings, name: str, *, read_timeout: float = READ_TIMEOUT) -> None:
+        """Raises SettingsError when the appliance does not consume `name`."""
+        self.name = name
+        self._settings = settings
+        self._base = settings.endpoint(name).url
+        self._read_timeout = read_timeout
+
+    def get(self, *path: str, params: Mapping[str, str | int] | None = None) -> Any:
+        """GET /api/v1/<path…>; each part is quoted. Returns the JSON body. Raises EndpointError."""
+        return self.call("GET", path, params=params)
+
+    def post(self, *path: str, json: Mapping[str, Any] | None = None, bearer: str | None = None) -> Any:
+        """POST /api/v1/<path…> with a JSON body. Returns the JSON body. Raises EndpointError."""
+        return self.call("POST", path, json=json or {}, bearer=bearer)
+
+    def delete(self, *path: str, bearer: str | None = None) -> Any:
+        """DELETE /api/v1/<path…>. Returns the JSON body or None. Raises EndpointError."""
+        return self.call("DELETE", path, bearer=bearer)
+
+    def call(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        json: Mapping[str, Any] | None = None,
+        params: Mapping[str, str | int] | None = None,
+        bearer: str | None = None,
+    ) -> Any:
+        """One request. `bearer` replaces the service token of this appliance for calls on behalf of a person."""
+        url = f"{self._base}/api/v1/" + "/".join(quote(part, safe="") for part in path)
+        headers = {
+            "Authorization": f"Bearer {bearer or self._settings.token(self.name)}",
+            "Accept": "application/json",
+            "Connection": "close",
+        }
+        if has_request_context() and "request_id" in g:
+            headers["X-Request-Id"] = g.request_id
+            headers["Accept-Language"] = str(g.get("language", "ru"))
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy and no other CA may come in from the environment
+            try:
+                response = session.request(
+                    method,
+                    url,
+                    json=json,
+                    params=params,
+                    headers=headers,
+                    timeout=(CONNECT_TIMEOUT, self._read_timeout),
+                    verify=str(self._settings.ca),
+                    allow_redirects=False,
+                )
+            except (requests.RequestException, OSError) as error:
+                raise EndpointError(self.name, f"no answer from {self._base}: {_cause(error)}") from error
+        return self._read(response)
+
+    def _read(self, response: requests.Response) -> Any:
+        if response.status_code == 204:
+            return None
+        try:
+            body = response.json()
+        except ValueError as error:
+            raise EndpointError(self.name, f"{response.status_code} without JSON", response.status_code) from error
+        if response.status_code >= 300:
+            problem = body if isinstance(body, dict) else {}
+            detail = str(problem.get("detail") or problem.get("title") or response.reason)
+            raise EndpointError(self.name, f"{response.status_code} {detail}", response.status_code, problem)
+        return body
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason: urllib3 wraps "Connection refused" four times."""
+    reason: BaseException = error
+    while True:
+        inner = getattr(reason, "reason", None) or reason.__cause__ or reason.__context__
+        if not isinstance(inner, BaseException):
+            return str(reason) or type(reason).__name__
+        reason = inner

@@ -1,0 +1,48 @@
+"""gunicorn's configuration in every appliance: `gunicorn --config python:appliances.common.gunicorn_conf …`.
+
+The environment comes from /etc/asrbox/daemons/<daemon>.env: ASRBOX_DAEMON, ASRBOX_ADDRESS, ASRBOX_PORT.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_directory = Path(os.environ.get("ASRBOX_CONFIG") or "/etc/asrbox")
+_tls = _directory / "tls" / os.environ["ASRBOX_DAEMON"]
+_address = os.environ["ASRBOX_ADDRESS"]
+
+bind = [f"{f'[{_address}]' if ':' in _address else _address}:{os.environ['ASRBOX_PORT']}"]
+certfile = f"{_tls}.crt"
+keyfile = f"{_tls}.key"
+
+# One process: the cache of introspections, the locks of SQLite and the health checks are per process.
+workers = 1
+worker_class = "gthread"
+threads = 8
+timeout = 30
+graceful_timeout = 10
+keepalive = 5
+worker_tmp_dir = "/dev/shm"  # the heartbeat file must not wait for a disk
+control_socket_disable = True  # systemd starts and stops; nothing else should be able to
+
+forwarded_allow_ips = ""  # TLS ends here: no proxy stands in front whose headers could be believed
+accesslog = None  # the app writes one JSON line per request itself
+logconfig_dict: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"class": "appliances.common.logs.JsonFormatter"}},
+    "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
+    "root": {"level": "INFO", "handlers": ["out"]},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["out"], "propagate": False}},
+}
+
+
+def ssl_context(config: Any, default_ssl_context_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """TLS 1.2 and newer only."""
+    context = default_ssl_context_factory()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,256 @@
+"""The Debian family: apt resolves and downloads, mmdebstrap and dpkg install, the lock decides what."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from builder import log
+from builder.bases import Base, LockedPackage, Sources, debian_tree
+from builder.bases.apt import Apt, is_unreachable, unreachable
+from builder.bases.debian_index import Index, read_index
+from builder.bases.mirrors import Suite, is_local, suites_of
+from builder.errors import AsrboxError
+
+BATCH = 32 * 1024 * 1024  # bytes per call of apt: small enough to show progress and to lose little when interrupted
+FOUNDATION = "container"
+
+
+class DebianBase(Base, family="debian"):
+    """Packages of a Debian-like archive. The pool holds <sha256>.deb, and apt's own state below .apt/."""
+
+    def __init__(self, manifest: Mapping[str, object], sources: Sources) -> None:
+        super().__init__(manifest, sources)
+        self.architecture = str(manifest["architecture"])
+        self.pool = sources.pool.absolute()
+        self._apt: Apt | None = None
+        self._index: Index | None = None
+
+    def resolve(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[LockedPackage]]:
+        with self._locked():
+            index = self._updated()
+            apt = self._apt_of_suites()
+            seed = sorted(index.seed | {"apt"})
+            trees: dict[str, list[LockedPackage]] = {}
+            below: set[LockedPackage] = set()
+            for tree in sorted(wanted, key=lambda name: name != FOUNDATION):
+                on_top = tree not in ("host", FOUNDATION)
+                names = [*seed, *wanted[tree], *(wanted.get(FOUNDATION, ()) if on_top else ())]
+                try:
+                    chosen = apt.simulate(sorted(set(names)))
+                except AsrboxError as error:
+                    raise AsrboxError(f"tree {tree}: {error.message}", hint=error.hint) from error
+                found = {index.exact(package.name, package.version, package.architecture) for package in chosen}
+                if tree == FOUNDATION:
+                    below = found
+                trees[tree] = sorted(found - below if on_top else found)
+        _agree(trees)
+        return {tree: trees[tree] for tree in wanted}
+
+    def missing(self, packages: Sequence[LockedPackage]) -> list[LockedPackage]:
+        absent = [package for package in dict.fromkeys(packages) if not self._has_size(package)]
+        if not absent or self._forbidden():
+            return absent
+        with self._locked():
+            index = self._updated()
+        return [package for package in absent if not index.offers(package)]
+
+    def fetch(self, packages: Sequence[LockedPackage]) -> list[Path]:
+        distinct = list(dict.fromkeys(packages))
+        absent = [package for package in distinct if not self._verified(package)]
+        if absent and self._forbidden():
+            names = ", ".join(f"{package.name} {package.version}" for package in absent)
+            raise AsrboxError(
+                f"offline, and the pool {self.pool} lacks: {names}",
+                hint="build once with a network, or give --mirror with a folder that has them",
+            )
+        if absent:
+            with self._locked():
+                self._download([package for package in absent if not self._verified(package)])
+        return [self.pool_file(package) for package in packages]
+
+    def bootstrap(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
+        debian_tree.bootstrap(tree, self._files(packages), self.architecture, epoch=epoch, log=log)
+
+    def add(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
+        debian_tree.add(tree, self._files(packages), epoch=epoch, log=log)
+
+    def pool_file(self, package: LockedPackage) -> Path:
+        """Where the pool keeps this package, whether it is there or not."""
+        return self.pool / f"{package.sha256}.deb"
+
+    def _files(self, packages: Sequence[LockedPackage]) -> dict[LockedPackage, Path]:
+        for package in packages:
+            if not self._verified(package):
+                raise AsrboxError(f"{package.name} {package.version} is not in the pool {self.pool}: fetch it first")
+        return {package: self.pool_file(package) for package in packages}
+
+    def _has_size(self, package: LockedPackage) -> bool:
+        try:
+            return self.pool_file(package).stat().st_size == package.size
+        except FileNotFoundError:
+            return False
+
+    def _verified(self, package: LockedPackage) -> bool:
+        """Whether the pool has the right bytes; a file with wrong ones is removed, or (offline) is an error."""
+        path = self.pool_file(package)
+        if self._has_size(package) and _sha256(path) == package.sha256:
+            return True
+        if path.exists():
+            if self._forbidden():
+                raise AsrboxError(
+                    f"the pool's file of {package.name} {package.version} is damaged: {path}",
+                    hint="remove that file and build once without --offline",
+                )
+            log.warn(f"the pool's file of {package.name} {package.version} is damaged: fetching it again")
+            path.unlink()
+        return False
+
+    def _download(self, packages: Sequence[LockedPackage]) -> None:
+        if not packages:
+            return
+        index = self._updated()
+        for package in packages:
+            _check_offer(index, package)
+        apt = self._apt_of_suites()
+        total = sum(package.size for package in packages)
+        done = count = 0
+        with log.step(f"fetch {len(packages)} packages, {total / 1e6:.0f} MB"):
+            for batch in _batches(packages):
+                self._download_batch(apt, batch)
+                count += len(batch)
+                done += sum(package.size for package in batch)
+                log.info(f"{count} of {len(packages)} packages, {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    def _download_batch(self, apt: Apt, batch: Sequence[LockedPackage]) -> None:
+        into = apt.folder / "archives"
+        failed = apt.download([(package.name, package.version, package.architecture) for package in batch], into)
+        errors = []
+        for package in batch:
+            name = Path(package.origin.split(" ", 1)[1]).name
+            path = into / _cached_name(package)
+            why = failed.get(name)
+            if why is None and path.is_file() and _sha256(path) == package.sha256:
+                path.rename(self.pool_file(package))
+                continue
+            path.unlink(missing_ok=True)
+            errors.append(_download_error(package, why or "apt left no file with the locked checksum"))
+        if errors:
+            raise errors[0] if len(errors) == 1 else AsrboxError("\n".join(str(error) for error in errors))
+
+    def _forbidden(self) -> bool:
+        """Offline, and the packages are not in a folder either."""
+        mirror = self.sources.mirror
+        return self.sources.offline and (mirror is None or ("://" in mirror and not is_local(mirror)))
+
+    def _apt_of_suites(self) -> Apt:
+        if self._apt is None:
+            if self._forbidden():
+                raise AsrboxError(
+                    "offline: there is no mirror to resolve packages from",
+                    hint="use the lock as it is, or give --mirror with a folder",
+                )
+            keyrings = (*(Path(str(name)) for name in _names(self.manifest["keyrings"])), *self.sources.keyrings)
+            probe = Apt(self.pool / ".apt" / "probe", self.architecture, (), keyrings)
+            probe.prepare()
+            suites = tuple(suites_of(self.manifest, self.sources.mirror, probe.has_suite))
+            self._apt = Apt(self.pool / ".apt" / _key(suites, keyrings), self.architecture, suites, keyrings)
+            self._apt.prepare()
+        return self._apt
+
+    def _updated(self) -> Index:
+        """The mirror's indices, fetched once in the life of this object."""
+        if self._index is None:
+            apt = self._apt_of_suites()
+            with log.step(f"read the package indices of {', '.join(suite.suite for suite in apt.suites)}"):
+                apt.update()
+                self._index = read_index(apt.packages_files())
+        return self._index
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One builder at a time uses apt's state in the pool; a second one says so and waits."""
+        folder = self.pool / ".apt"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info(f"waiting for another build that fetches into {self.pool}")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def _agree(trees: Mapping[str, Sequence[LockedPackage]]) -> None:
+    seen: dict[tuple[str, str], tuple[str, str]] = {}
+    for tree, packages in trees.items():
+        for package in packages:
+            first_tree, version = seen.setdefault((package.name, package.architecture), (tree, package.version))
+            if version != package.version:
+                raise AsrboxError(
+                    f"{package.name} would be {version} in {first_tree} and {package.version} in {tree}",
+                    hint="one distribution has one version of a package: loosen what asks for the older one",
+                )
+
+
+def _check_offer(index: Index, package: LockedPackage) -> None:
+    known = index.packages.get((package.name, package.version, package.architecture))
+    if known is None:
+        raise AsrboxError(f"the mirror has no {package.name} {package.version} any more", hint="run: asrbox lock")
+    if known.sha256 != package.sha256:
+        raise AsrboxError(
+            f"{package.name} {package.version}: checksum mismatch: the lock says {package.sha256}, "
+            f"the mirror's index says {known.sha256}",
+            hint="the same version was built twice, or someone changed the mirror: compare with another mirror",
+        )
+
+
+def _download_error(package: LockedPackage, why: str) -> AsrboxError:
+    what = f"{package.name} {package.version}"
+    if is_unreachable(why):
+        return unreachable(f"(while fetching {what})", why)
+    if "Hash Sum mismatch" in why or "unexpected size" in why:
+        return AsrboxError(
+            f"{what}: checksum mismatch: the file on the mirror is not the one that its signed index names",
+            hint="the mirror is damaged or was tampered with: use another one with --mirror",
+        )
+    if "404" in why or "File not found" in why:
+        return AsrboxError(f"{what}: the mirror lists it but does not have the file", hint="try another --mirror")
+    return AsrboxError(f"{what} could not be fetched: {why}")
+
+
+def _cached_name(package: LockedPackage) -> str:
+    """The file name that apt gives to a downloaded package."""
+    version = package.version.replace("%", "%25").replace(":", "%3a").replace("_", "%5f")
+    return f"{package.name}_{version}_{package.architecture}.deb"
+
+
+def _batches(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:
+    batch: list[LockedPackage] = []
+    size = 0
+    for package in packages:
+        batch.append(package)
+        size += package.size
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _key(suites: Sequence[Suite], keyrings: Sequence[Path]) -> str:
+    return hashlib.sha256(repr((suites, keyrings)).encode()).hexdigest()[:16]
+
+
+def _names(value: object) -> list[object]:
+    if not isinstance(value, list | tuple):
+        raise AsrboxError(f"expected a list of names, not {value!r}")
+    return list(value)

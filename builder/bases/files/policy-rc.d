@@ -1,0 +1,3 @@
+#!/bin/sh
+# Nothing is started while packages are put into a tree.
+exit 101

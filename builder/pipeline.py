@@ -1,0 +1,192 @@
+"""The whole build on one page: which steps make an ISO of a distribution, and what each of them depends on.
+
+packages:host ──┬─ tree:host ── squashfs:host ─┐
+                ├─ initrd ─────────────────────┤
+                └─ grub ───────────────────────┤
+packages:container ─ tree:container            ├─ iso
+    └─ packages:<appliance> ─ tree:<appliance> ─ image:<appliance> ─ imageset
+                                               │
+sbom ──────────────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from builder import ansible, bootmedia, imageset, iso, kickstart, sbom, tree, wheels
+from builder.bases import LockedPackage
+from builder.resolve import Resolved, instance
+from builder.step import Step
+
+Mode = Literal["fast", "release"]
+GRUB_TIMEOUT = 5  # seconds
+
+
+@dataclass(frozen=True)
+class Locks:
+    """What the trees are made of: packages per tree, and the text of the wheel locks per tree."""
+
+    packages: dict[str, list[LockedPackage]]
+    wheels: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Steps of one distribution by name. `goal` is the ISO; the trees are also wanted by the tests."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+
+    @property
+    def goal(self) -> Step:
+        return self.steps["iso"]
+
+
+def iso_name(resolved: Resolved) -> str:
+    """File name of the ISO."""
+    d = resolved.distribution
+    return f"{d.distribution}-{d.version}-{d.base}-x86_64.iso"
+
+
+def epoch_of(resolved: Resolved) -> int:
+    """The day of release, 00:00 UTC, in seconds since 1970: the time of everything in the ISO."""
+    day = datetime.datetime.fromisoformat(resolved.distribution.released).replace(tzinfo=datetime.UTC)
+    return int(day.timestamp())
+
+
+def assemble(
+    resolved: Resolved, locks: Locks, tools: tree.Tools, *, mode: Mode = "fast", seed: str | None = None
+) -> Pipeline:
+    """The graph of steps. `seed` is the text of an answer file that goes into the ISO."""
+    root, python = resolved.project.root, resolved.base.python
+    epoch = epoch_of(resolved)
+    steps: dict[str, Step] = {}
+
+    def add(name: str, function: Any, **parts: Any) -> Step:
+        steps[name] = Step(name, function, epoch, root, context=tools, **parts)
+        return steps[name]
+
+    def packages(name: str, function: Any, inputs: dict[str, Step]) -> Step:
+        options = {
+            "packages": _rows(locks.packages[name]),
+            "wheels": locks.wheels.get(name, ""),
+            "python": python,
+        }
+        code = (tree, *tools.base.code, wheels)
+        return add(f"packages:{name}", function, options=options, inputs=inputs, code=code)
+
+    def configured(name: str, role: str, into: str, sources: Sequence[str], function: Any, **extra: Any) -> Step:
+        variables = {
+            "asrbox_release": {
+                "name": resolved.distribution.distribution,
+                "version": resolved.distribution.version,
+                "base": resolved.distribution.base,
+            },
+        }
+        options = {"role": role, "into": into, "sources": list(sources), "python": python, "variables": variables}
+        templates = root / "images" / "container"
+        return add(
+            f"tree:{name}",
+            function,
+            options={**options, **extra},
+            files=(
+                resolved.project.role(role),
+                *(root / source for source in sources),
+                *([templates] if "metadata" in extra else []),
+            ),
+            inputs={"base": steps[f"packages:{name}"]},
+            code=(tree, ansible, imageset) if "metadata" in extra else (tree, ansible),
+        )
+
+    packages("host", tree.bootstrap, {})
+    packages("container", tree.bootstrap, {})
+    host_sources = ["appliances/__init__.py", "appliances/base/__init__.py", "appliances/base/agent"]
+    configured("host", resolved.host.role, "rootfs", [*host_sources, "appliances/base/installer"], tree.configure)
+    container = configured("container", resolved.container.role, "rootfs", [], tree.configure)
+    for name in resolved.start_order:
+        packages(name, tree.extend, {"base": container})
+        sources = ["appliances/__init__.py", "appliances/common", f"appliances/{name}"]
+        metadata = {
+            "architecture": "x86_64",
+            "distribution": resolved.distribution.distribution,
+            "version": resolved.distribution.version,
+            "appliance": name,
+            "serial": resolved.distribution.released.replace("-", ""),
+        }
+        grown = configured(name, name, f"{name}/rootfs", sources, imageset.appliance, metadata=metadata)
+        options = {"appliance": name, "instance": instance(name)}
+        add(f"image:{name}", imageset.fingerprint, options=options, inputs={"tree": grown}, code=(imageset,))
+    names = resolved.start_order
+    add(
+        "imageset",
+        imageset.image_set,
+        options={"appliances": names, "mode": mode},
+        inputs={f"{kind}:{name}": steps[f"{kind}:{name}"] for name in names for kind in ("tree", "image")},
+        code=(imageset,),
+    )
+    host_packages = {"host": steps["packages:host"]}
+    dracut = root / "images" / "host" / "dracut.conf"
+    add("initrd", bootmedia.initrd, inputs=host_packages, files=(dracut,), code=(bootmedia,))
+    add(
+        "grub",
+        bootmedia.grub,
+        options={
+            "title": resolved.distribution.title.en,
+            "version": resolved.distribution.version,
+            "label": resolved.volume_label,
+            "timeout": GRUB_TIMEOUT,
+        },
+        inputs=host_packages,
+        files=(root / "images" / "host" / "grub.cfg.j2",),
+        code=(bootmedia,),
+    )
+    add(
+        "squashfs:host",
+        bootmedia.squashfs,
+        options={"mode": mode},
+        inputs={"host": steps["tree:host"], "initrd": steps["initrd"]},
+        code=(bootmedia, imageset),
+    )
+    add(
+        "sbom",
+        sbom.step,
+        options={
+            "distribution": resolved.distribution.distribution,
+            "version": resolved.distribution.version,
+            "packages": {name: _rows(_whole(locks, name)) for name in ("host", *names)},
+            "wheels": {name: locks.wheels.get(name, "") for name in ("host", *names)},
+        },
+        inputs={name: steps[f"packages:{name}"] for name in ("host", *names)},
+        code=(sbom,),
+    )
+    iso_inputs = {name.split(":")[0]: steps[name] for name in ("grub", "initrd", "squashfs:host", "imageset", "sbom")}
+    add(
+        "iso",
+        iso.iso,
+        options={
+            "file": iso_name(resolved),
+            "label": resolved.volume_label,
+            "version": resolved.distribution.version,
+            "distribution": resolved.as_json(),
+            "kickstart": kickstart.render(resolved.as_json(), resolved.base.family),
+            "seed": seed,
+            "steps": {name: step.id for name, step in steps.items()},
+        },
+        inputs=iso_inputs,
+        code=(iso,),
+    )
+    return Pipeline(steps)
+
+
+def _rows(packages: Sequence[LockedPackage]) -> list[list[object]]:
+    """Locked packages as options of a step: plain lists."""
+    return [list(dataclasses.astuple(package)) for package in packages]
+
+
+def _whole(locks: Locks, name: str) -> list[LockedPackage]:
+    """All packages of a tree, those below it included."""
+    below = [] if name == "host" else locks.packages["container"]
+    return sorted([*below, *locks.packages[name]])

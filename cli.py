@@ -1,0 +1,229 @@
+"""The command asrbox. Each command is a few lines that call a room below."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builder import engine, log
+from builder.errors import AsrboxError
+from builder.manifest import json_schema, parse_size
+from builder.resolve import Project, Resolved, load
+from builder.store import Store
+from builder.workshop import Settings, Workshop, build, opened, publish
+
+HERE = Path(__file__).resolve().parent
+PATH = click.Path(path_type=Path)
+DEFAULT_LIMIT = "20GiB"
+
+
+class Commands(click.Group):
+    """A group in which a mistake is one sentence and a hint, and Ctrl-C is no traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AsrboxError as error:
+            click.echo(f"asrbox: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("asrbox: stopped; nothing half-made was kept", err=True)
+            ctx.exit(130)
+
+
+def _size(_: click.Context, __: click.Parameter, value: str) -> int:
+    try:
+        return parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def store_options(command: Any) -> Any:
+    """--store, --store-limit: shared by all that builds."""
+    limit = click.option(
+        "--store-limit", default=DEFAULT_LIMIT, callback=_size, show_default=True, help="Evict old outputs above this."
+    )
+    place = click.option(
+        "--store", type=PATH, envvar="ASRBOX_STORE", help="Folder of step outputs.  [default: build/store]"
+    )
+    return place(limit(command))
+
+
+def source_options(command: Any) -> Any:
+    """--mirror, --keyring, --offline, --lock: where packages come from."""
+    for option in reversed(
+        [
+            click.option("--mirror", help="URL or folder used instead of the configured package mirrors."),
+            click.option("--keyring", type=PATH, multiple=True, help="Keyring that may sign the mirror, too."),
+            click.option("--offline", is_flag=True, help="Open no socket: packages from the store or a mirror folder."),
+            click.option(
+                "--lock",
+                "lock_mode",
+                type=click.Choice(["auto", "strict"]),
+                default="auto",
+                show_default=True,
+                help="auto: resolve anew what has left the mirror, and say so; strict: refuse.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def build_options(command: Any) -> Any:
+    """All options that decide what is built."""
+    for option in reversed(
+        [
+            click.option("--fast/--release", "fast", default=True, help="Quick packing, or the strongest."),
+            click.option("--seed", type=PATH, help="Answer file that goes into the ISO."),
+            click.option("--jobs", type=click.IntRange(1), help="Steps that run side by side."),
+        ]
+    ):
+        command = option(command)
+    return store_options(source_options(command))
+
+
+def _workshop(
+    resolved: Resolved,
+    *,
+    store: Path | None,
+    store_limit: int,
+    mirror: str | None = None,
+    keyring: tuple[Path, ...] = (),
+    offline: bool = False,
+    lock_mode: Any = "auto",
+    fast: bool = True,
+    seed: Path | None = None,
+    jobs: int | None = None,
+) -> Workshop:
+    settings = Settings(
+        store=(store or HERE / "build" / "store").absolute(),
+        build=HERE / "build",
+        store_limit=store_limit,
+        mirror=mirror,
+        offline=offline,
+        lock_mode=lock_mode,
+        keyrings=tuple(path.absolute() for path in keyring),
+        mode="fast" if fast else "release",
+        seed=_checked_seed(seed, resolved) if seed else None,
+        jobs=jobs,
+    )
+    return Workshop(resolved, settings, Store(settings.store))
+
+
+def _checked_seed(path: Path, resolved: Resolved) -> str:
+    from builder.seedfile import read_checked
+
+    return read_checked(path, list(resolved.appliances))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--distribution", default="asrbox", show_default=True, help="Which distro/NAME.yaml.")
+@click.version_option("0.1.0", prog_name="asrbox")
+@click.pass_context
+def main(context: click.Context, distribution: str) -> None:
+    """Build, check and try the asrbox distribution."""
+    context.obj = distribution
+
+
+def _load(context: click.Context) -> Resolved:
+    return load(Project(HERE), context.find_root().obj)
+
+
+@main.command()
+@click.pass_context
+def check(context: click.Context) -> None:
+    """Validate manifests, kickstart, roles and locks without building."""
+    from builder.check import check_all
+
+    resolved = _load(context)
+    for line in check_all(resolved):
+        click.echo(line)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of every manifest."""
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="As distribution.json, which the agent reads.")
+@click.pass_context
+def show(context: click.Context, as_json: bool) -> None:
+    """Print the resolved distribution: appliances, daemons, endpoints, addresses, sizes."""
+    from builder.show import table
+
+    resolved = _load(context)
+    click.echo(json.dumps(resolved.as_json(), indent=2, ensure_ascii=False) if as_json else table(resolved))
+
+
+@main.command(name="lock")
+@click.option("--tools", is_flag=True, help="Only the wheels of the build host itself.")
+@source_options
+@store_options
+@click.pass_context
+def lock_command(context: click.Context, tools: bool, **options: Any) -> None:
+    """Resolve the packages of today and write distro/locks/."""
+    from builder.relock import relock, relock_tools
+
+    resolved = _load(context)
+    if tools:
+        relock_tools(resolved.project)
+        return
+    workshop = _workshop(resolved, **options)
+    with opened(workshop.pool):
+        for line in relock(workshop):
+            click.echo(line)
+
+
+def _build(context: click.Context, twice: bool, sign_key: str | None, **options: Any) -> None:
+    workshop = _workshop(_load(context), **options)
+    if twice:
+        from builder.twice import build_twice
+
+        with opened(workshop.pool):
+            click.echo(build_twice(workshop, HERE / "dist", sign_key))
+        return
+    with opened(workshop.pool) as store:
+        steps, outcomes = build(workshop, store)
+        target = publish(workshop, store, steps, HERE / "dist", sign_key)
+    if all(outcome.reused for outcome in outcomes):
+        log.info(f"nothing to do: all {len(outcomes)} steps are in the store, and nothing they depend on has changed")
+    else:
+        log.info("\n" + engine.explain(outcomes, done=True))
+    click.echo(f"{os.path.relpath(target)} ({format_size_short(target.stat().st_size)})")
+
+
+def format_size_short(size: int) -> str:
+    """Bytes for people, such as 634 MiB."""
+    return f"{size / 2**20:.0f} MiB"
+
+
+for name in ("build", "iso"):
+    decorated = click.pass_context(_build)
+    for decorator in (
+        click.option("--sign-key", help="GnuPG key that signs the checksums."),
+        click.option("--twice", is_flag=True, help="Build from empty stores twice and compare the ISOs."),
+        build_options,
+    ):
+        decorated = decorator(decorated)
+    main.command(name=name, help="Build the ISO into dist/.")(decorated)
+
+
+@main.command()
+@build_options
+@click.pass_context
+def explain(context: click.Context, **options: Any) -> None:
+    """Say for each step: reused, or to build and because of which change."""
+    workshop = _workshop(_load(context), **options)
+    click.echo(engine.explain(engine.plan([workshop.pipeline().goal], workshop.pool), done=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
