@@ -13,6 +13,7 @@ import click
 from builder import engine, log
 from builder.errors import AsrboxError
 from builder.manifest import json_schema, parse_size
+from builder.reference import manual
 from builder.resolve import Project, Resolved, load
 from builder.store import Store
 from builder.workshop import Settings, Workshop, build, opened, publish
@@ -147,9 +148,10 @@ def check(context: click.Context) -> None:
 
 
 @main.command()
-def schema() -> None:
+@click.option("--markdown", is_flag=True, help="As a page for people: docs/manifest.md.")
+def schema(markdown: bool) -> None:
     """Print the JSON Schema of every manifest."""
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(manual() if markdown else json.dumps(json_schema(), indent=2))
 
 
 @main.command()

@@ -48,12 +48,13 @@ def apply_role(tree: Path, roles: Path, role: str, variables: Mapping[str, Any],
             }
         }
         (scratch / "hosts.yml").write_text(yaml.safe_dump(hosts))
+        (scratch / "ansible.cfg").touch()  # so that no other one is found
         (scratch / "variables.json").write_text(json.dumps(dict(variables)))
         environment = {
             "HOME": str(scratch),
             "ANSIBLE_HOME": str(scratch / "home"),
             "ANSIBLE_LOCAL_TEMP": str(scratch / "tmp"),
-            "ANSIBLE_CONFIG": "/dev/null",
+            "ANSIBLE_CONFIG": str(scratch / "ansible.cfg"),
             "ANSIBLE_ROLES_PATH": str(roles),
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "ansible_plugins" / "connection"),
             "ANSIBLE_PIPELINING": "true",

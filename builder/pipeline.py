@@ -21,6 +21,7 @@ from builder import ansible, bootmedia, imageset, iso, kickstart, sbom, tree, wh
 from builder.bases import LockedPackage
 from builder.resolve import Resolved, instance
 from builder.step import Step
+from builder.wheels import LockedWheel
 
 Mode = Literal["fast", "release"]
 GRUB_TIMEOUT = 5  # seconds
@@ -28,10 +29,11 @@ GRUB_TIMEOUT = 5  # seconds
 
 @dataclass(frozen=True)
 class Locks:
-    """What the trees are made of: packages per tree, and the text of the wheel locks per tree."""
+    """What the trees are made of: packages and wheels per tree, and what makes wheels of sources."""
 
     packages: dict[str, list[LockedPackage]]
-    wheels: dict[str, str]
+    wheels: dict[str, list[LockedWheel]]
+    build_tools: list[LockedWheel]
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def assemble(
     def packages(name: str, function: Any, inputs: dict[str, Step]) -> Step:
         options = {
             "packages": _rows(locks.packages[name]),
-            "wheels": locks.wheels.get(name, ""),
+            "wheels": _rows(locks.wheels.get(name, [])),
+            "build_tools": _rows(locks.build_tools),
             "python": python,
         }
         code = (tree, *tools.base.code, wheels)
@@ -157,7 +160,7 @@ def assemble(
             "distribution": resolved.distribution.distribution,
             "version": resolved.distribution.version,
             "packages": {name: _rows(_whole(locks, name)) for name in ("host", *names)},
-            "wheels": {name: locks.wheels.get(name, "") for name in ("host", *names)},
+            "wheels": {name: _rows(locks.wheels[name]) for name in ("host", *names)},
         },
         inputs={name: steps[f"packages:{name}"] for name in ("host", *names)},
         code=(sbom,),
@@ -181,9 +184,9 @@ def assemble(
     return Pipeline(steps)
 
 
-def _rows(packages: Sequence[LockedPackage]) -> list[list[object]]:
-    """Locked packages as options of a step: plain lists."""
-    return [list(dataclasses.astuple(package)) for package in packages]
+def _rows(locked: Sequence[LockedPackage] | Sequence[LockedWheel]) -> list[list[Any]]:
+    """Locked packages or wheels as options of a step: plain lists."""
+    return [list(dataclasses.astuple(entry)) for entry in locked]
 
 
 def _whole(locks: Locks, name: str) -> list[LockedPackage]:

@@ -20,7 +20,8 @@ class Hardware:
     """A machine. `memory` in MiB; `ports` maps a port on 127.0.0.1 of this host to a port of the guest.
 
     `disks` are qcow2 files in the order in which the guest sees them. `first` says what the firmware tries first;
-    the other comes next, except that SeaBIOS never tries a stick after a disk. `screen` adds a VGA adapter (for a
+    the other comes next, except that SeaBIOS never tries a stick after a disk. Sticks can be written to, as real ones
+    (what the guest writes is thrown away). `screen` adds a VGA adapter (for a
     window or a screenshot); without it the firmware writes to the serial line. The guest reaches nothing outside.
     """
 
@@ -88,10 +89,10 @@ def _storage(hardware: Hardware) -> list[str]:
         command += ["-drive", f"file={_escaped(hardware.iso)},if=none,id=medium,media=cdrom,readonly=on"]
         command += ["-device", f"ide-cd,drive=medium,bootindex={medium_index}"]
     elif hardware.iso:
-        command += ["-drive", f"file={_escaped(hardware.iso)},if=none,id=medium,format=raw,readonly=on"]
+        command += ["-drive", f"file={_escaped(hardware.iso)},if=none,id=medium,format=raw,snapshot=on"]
         command += ["-device", f"usb-storage,drive=medium,serial=MEDIUM,bootindex={medium_index}"]
     if hardware.seed:
-        command += ["-drive", f"file={_escaped(hardware.seed)},if=none,id=seed,format=raw,readonly=on"]
+        command += ["-drive", f"file={_escaped(hardware.seed)},if=none,id=seed,format=raw,snapshot=on"]
         command += ["-device", "usb-storage,drive=seed,serial=SEED"]
     return command
 

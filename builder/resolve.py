@@ -43,6 +43,14 @@ class Project:
     def lock(self, base: str) -> Path:
         return self.root / "distro" / "locks" / f"{base}.json"
 
+    @property
+    def build_tools_lock(self) -> Path:
+        return self.root / "distro" / "locks" / "build.txt"
+
+    @property
+    def tools_lock(self) -> Path:
+        return self.root / "distro" / "locks" / "tools.txt"
+
     def wheel_lock(self, base: str, tree: str) -> Path:
         return self.root / "distro" / "locks" / base / f"{tree}.txt"
 

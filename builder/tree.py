@@ -10,12 +10,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from builder import ansible, store, wheels
 from builder.bases import Base, LockedPackage
 from builder.errors import AsrboxError
 from builder.run import run
 from builder.step import Work
+from builder.wheels import LockedWheel
 
 PREFIX = "opt/asrbox"
 LEFTOVERS = (
@@ -39,6 +41,11 @@ class Tools:
 def locked(options: Sequence[Sequence[object]]) -> list[LockedPackage]:
     """Step options → locked packages."""
     return [LockedPackage(*row) for row in options]  # type: ignore[arg-type]
+
+
+def locked_wheels(options: Sequence[Sequence[Any]]) -> list[LockedWheel]:
+    """Step options → locked wheels."""
+    return [LockedWheel(name, version, tuple(hashes), tuple(python)) for name, version, hashes, python in options]
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -151,12 +158,14 @@ def _clamp(path: str, epoch: int) -> None:
 
 
 def _install_wheels(work: Work, tools: Tools, rootfs: Path) -> None:
-    if not (requirements := work.options["wheels"]):
+    if not (wanted := work.options["wheels"]):
         return
+    python = work.options["python"]
+    build_tools = locked_wheels(work.options["build_tools"])
     files = wheels.fetch(
-        wheels.parse(requirements), tools.wheel_pool, python=work.options["python"], offline=tools.offline
+        locked_wheels(wanted), tools.wheel_pool, python=python, offline=tools.offline, build_tools=build_tools
     )
-    wheels.install(rootfs, files, python=work.options["python"])
+    wheels.install(rootfs, files, python=python, epoch=work.epoch)
     _compile(rootfs, f"/{PREFIX}", work)
 
 

@@ -33,7 +33,7 @@ def resolve(
     asked = list(requirements)
     with tempfile.TemporaryDirectory(prefix="asrbox-resolve-") as name:
         folder = Path(name)
-        sources = {
+        sources: dict[str, str] = {
             canonicalize_name(requirement.name): _source(requirement, constraints or (), folder)
             for requirement in parsed
             if canonicalize_name(requirement.name) in SOURCE_ONLY
@@ -96,9 +96,9 @@ def _report(requirements: Sequence[str], python: str, constraints: Sequence[str]
     (folder / "constraints.txt").write_text("".join(f"{line}\n" for line in constraints))
     report = folder / "report.json"
     # --target is what allows another platform than this one; --dry-run writes nothing there
-    options = ["--dry-run", "--ignore-installed", "--only-binary=:all:", "--find-links", links]
-    options += ["--target", folder / "none", "--report", report, *platform_options(python)]
-    run_pip(["install", *options, "-c", folder / "constraints.txt", "-r", folder / "requirements.txt"])
+    options = ["--dry-run", "--ignore-installed", "--only-binary=:all:", *platform_options(python)]
+    places: list[str | Path] = ["--find-links", links, "--target", folder / "none", "--report", report]
+    run_pip(["install", *options, *places, "-c", folder / "constraints.txt", "-r", folder / "requirements.txt"])
     installed: list[dict[str, Any]] = json.loads(report.read_text())["install"]
     return installed
 

@@ -132,8 +132,8 @@ def _download(wheels: Sequence[LockedWheel], pool: Path, python: str) -> None:
     with tempfile.TemporaryDirectory(prefix=".download-", dir=pool) as name:
         folder = Path(name)
         (folder / "lock.txt").write_text(render(wheels, "what the pool lacks"))
-        options = ["--require-hashes", "--no-deps", "--dest", folder / "files", *platform_options(python)]
-        run_pip(["download", *options, "-r", folder / "lock.txt"])
+        options = ["--require-hashes", "--no-deps", *platform_options(python)]
+        run_pip(["download", *options, "--dest", folder / "files", "-r", folder / "lock.txt"])
         for path in (folder / "files").iterdir():
             path.rename(pool / path.name)
 
@@ -194,9 +194,17 @@ def install(tree: Path, wheels: Sequence[Path], python: str = "3.13", *, epoch: 
                 put(source=source, destination=destination, additional_metadata={"INSTALLER": b"asrbox\n"})
         except (InstallerError, OSError, ValueError) as error:
             raise AsrboxError(f"the wheel {path.name} cannot be installed into {tree}: {error}") from error
+    os.utime(tree / PREFIX.parent, (epoch, epoch))
     for folder, folders, names in os.walk(tree / PREFIX):
         for name in (*folders, *names, "."):
-            os.utime(Path(folder, name), (epoch, epoch), follow_symlinks=False)
+            _plain(Path(folder, name), epoch)
+
+
+def _plain(path: Path, epoch: int) -> None:
+    """Mode and time that depend on nothing: not on the umask, not on the clock."""
+    if not path.is_symlink():
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 
 def _environment(tree: Path, python: str) -> None:

@@ -61,16 +61,8 @@ class Workshop:
             fresh_path=self.settings.build / f"{name}.lock.json",
             made=datetime.datetime.now(datetime.UTC).date().isoformat(),
         )
-        texts = {}
-        for tree in self.resolved.python():
-            path = project.wheel_lock(name, tree)
-            if not path.is_file():
-                raise AsrboxError(
-                    f"there is no lock {path.relative_to(project.root)} of Python wheels", hint="run: asrbox lock"
-                )
-            texts[tree] = path.read_text()
-            wheels.parse(texts[tree])
-        return Locks(found.trees, texts)
+        found_wheels = {tree: wheels.read(project.wheel_lock(name, tree)) for tree in self.resolved.python()}
+        return Locks(found.trees, found_wheels, wheels.read(project.build_tools_lock))
 
     def pipeline(self) -> Pipeline:
         """The steps of this build."""

@@ -64,5 +64,3 @@ def make_app(
     app.register_blueprint(auth.routes)
     app.register_blueprint(health.blueprint(checks))
     return app
-
-

@@ -63,7 +63,9 @@ def token_required(*scopes: str) -> Callable[[View], View]:
             g.person = person
             missing = sorted(set(scopes) - person.scopes)
             if missing:
-                raise Problem(403, _("The token does not allow this"), _("Missing: %(scopes)s", scopes=", ".join(missing)))
+                raise Problem(
+                    403, _("The token does not allow this"), _("Missing: %(scopes)s", scopes=", ".join(missing))
+                )
             return view(*args, **kwargs)
 
         return cast(View, guarded)

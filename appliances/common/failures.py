@@ -36,13 +36,13 @@ def install(app: Flask) -> None:
     @app.errorhandler(EndpointError)
     def unreachable(error: EndpointError) -> Response:
         _log.warning("%s", error)
-        return answer(
-            Problem(
-                503,
-                _("A part of the system does not answer"),
-                _("%(endpoint)s is not reachable now. Nothing was changed; try again in a minute.", endpoint=error.endpoint),
-            )
-        )
+        if error.endpoint == "web.auth":
+            title = _("Sign-in does not answer")
+            meaning = _("Nobody can be recognised without it, so this page stays closed. Try again in a minute.")
+        else:
+            title = _("A part of the system does not answer")
+            meaning = _("%(endpoint)s is not reachable now. Try again in a minute.", endpoint=error.endpoint)
+        return answer(Problem(503, title, meaning))
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:

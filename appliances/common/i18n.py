@@ -1,17 +1,16 @@
-"""Two languages, Russian first: gettext catalogues read from the .po files themselves, so nothing has to be compiled."""
+"""Two languages, Russian first: gettext catalogues are read from the .po files themselves, nothing is compiled."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from datetime import datetime
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import Any
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from flask import Flask, g, has_request_context, request
+from flask import Flask, current_app, g, has_request_context, request
 
 LANGUAGES = {"ru": "Русский", "en": "English"}
 DEFAULT_LANGUAGE = "ru"
@@ -80,14 +79,6 @@ def pick(titles: dict[str, str]) -> str:
     return titles.get(language()) or titles.get(DEFAULT_LANGUAGE) or next(iter(titles.values()), "")
 
 
-def format_moment(moment: datetime) -> str:
-    """Date and time to the second, with its zone, as the language writes it."""
-    from babel.dates import format_datetime
-
-    pattern = "d MMM y, HH:mm:ss z"
-    return str(format_datetime(moment, pattern, locale=language()))
-
-
 def install(app: Flask, catalogues: list[Path]) -> None:
     """Read `<folder>/<language>.po` of each folder; a later folder overrides an earlier one."""
     found: dict[str, NullTranslations] = {}
@@ -113,7 +104,5 @@ def install(app: Flask, catalogues: list[Path]) -> None:
 def _translations() -> NullTranslations:
     if not has_request_context():
         return NullTranslations()
-    from flask import current_app
-
     table: dict[str, NullTranslations] = current_app.extensions["asrbox-translations"]
     return table[language()]

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from builder import log
 from builder.bases import Base, LockedPackage, Sources, debian_tree
@@ -28,6 +29,10 @@ class DebianBase(Base, family="debian"):
         self.pool = sources.pool.absolute()
         self._apt: Apt | None = None
         self._index: Index | None = None
+
+    @property
+    def code(self) -> tuple[ModuleType, ...]:
+        return (debian_tree,)  # how packages are found and fetched changes no tree: the lock names every byte
 
     def resolve(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[LockedPackage]]:
         with self._locked():

@@ -18,6 +18,7 @@ from builder.errors import AsrboxError
 from builder.run import run
 
 FILES = Path(__file__).parent / "files"
+UMASK = ["sh", "-c", 'umask 022 && exec "$@"', "sh"]  # the caller's may be anything
 NAMESPACES = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--net"]
 PATHS = "etc/dpkg/dpkg.cfg.d/asrbox"
 
@@ -61,6 +62,7 @@ def bootstrap(tree: Path, files: Mapping[LockedPackage, Path], architecture: str
         run(
             [
                 *NAMESPACES,
+                *UMASK,
                 "mmdebstrap",
                 "--mode=root",
                 "--format=directory",
@@ -94,6 +96,7 @@ def add(tree: Path, files: Mapping[LockedPackage, Path], *, epoch: int, log: Pat
         run(
             [
                 *NAMESPACES,
+                *UMASK,
                 "sh",
                 "-eu",
                 FILES / "add-packages.sh",
@@ -174,8 +177,9 @@ def _neutral(tree: Path, epoch: int, started: float) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    (tree / "etc/apt/sources.list").write_text("")
-    (tree / "etc/machine-id").write_text("")
+    for name in ("etc/apt/sources.list", "etc/machine-id"):
+        (tree / name).write_text("")
+        (tree / name).chmod(0o644)
     resolv = tree / "etc/resolv.conf"
     if not resolv.is_symlink():
         resolv.unlink(missing_ok=True)
@@ -186,7 +190,7 @@ def _neutral(tree: Path, epoch: int, started: float) -> None:
 
 
 def _clamp(path: Path, epoch: int, started: float) -> None:
-    """A time later than the release, or of this very build (whose clock may be behind the release), is the release's."""
+    """A time later than the release, or of this very build (its clock may be behind), becomes the release's."""
     changed = path.lstat().st_mtime
     if changed > epoch or changed >= started - 1:
         os.utime(path, (epoch, epoch), follow_symlinks=False)

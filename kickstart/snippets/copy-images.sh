@@ -7,5 +7,5 @@ cp --no-preserve=ownership \
     /run/install/repo/asrbox/images.json \
     /run/install/repo/asrbox/distribution.json \
     "$target/var/lib/asrbox/images/"
-expected=$(sed -n 's/.*"size": *\([0-9]*\).*/\1/p' "$target/var/lib/asrbox/images/images.json" | head -n 1)
+chroot "$target" /opt/asrbox/bin/python -m appliances.base.installer check-images /var/lib/asrbox/images
 install -m 0644 /tmp/asrbox/seed.toml "$target/etc/asrbox/seed.toml"

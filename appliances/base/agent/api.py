@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
-from appliances.base.agent.errors import AgentError
+from appliances.base.agent.errors import AgentError, UnknownName
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.tokens import Verifier
 
@@ -30,7 +30,7 @@ class Backend(Protocol):
 
 def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
     """The app. Without a verifier (unix socket) every caller is root; with one, a service token is required."""
-    app = Flask("asrbox-agent", static_folder=None)
+    app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
     @app.before_request
@@ -96,7 +96,7 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
 
     @app.errorhandler(AgentError)
     def agent_problem(error: AgentError) -> Response:
-        return _problem(400, error.message, error.sentence())
+        return _problem(404 if isinstance(error, UnknownName) else 400, error.message, error.sentence())
 
     return app
 

@@ -56,9 +56,7 @@ class Board:
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _status: Status = field(
-        default_factory=lambda: Status(
-            {"name": "", "version": ""}, "starting", {"done": 0, "total": 0, "text": ""}, []
-        )
+        default_factory=lambda: Status({"name": "", "version": ""}, "starting", {"done": 0, "total": 0, "text": ""}, [])
     )
 
     def introduce(self, distribution: Distribution) -> None:
@@ -95,9 +93,7 @@ class Board:
 def absent(appliance: Appliance) -> ApplianceStatus:
     """An appliance of which there is no container (yet)."""
     daemons = tuple(daemon_status(daemon, "absent", True, "unknown", "") for daemon in appliance.daemons)
-    return ApplianceStatus(
-        appliance.name, appliance.instance, appliance.title, "absent", True, "unknown", "", daemons
-    )
+    return ApplianceStatus(appliance.name, appliance.instance, appliance.title, "absent", True, "unknown", "", daemons)
 
 
 def daemon_status(daemon: Daemon, state: State, enabled: bool, health: Well, detail: str) -> DaemonStatus:

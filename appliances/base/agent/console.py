@@ -33,7 +33,7 @@ class Console:
         if text != self._last:
             self._last = text
             print(f"{PREFIX} {text}", file=sys.stderr, flush=True)
-            with contextlib.suppress(OSError), self._device.open("w") as device:
+            with contextlib.suppress(OSError), self._device.open("a") as device:
                 device.write(f"{PREFIX} {text}\r\n")
 
     def note(self, text: str) -> None:
@@ -49,9 +49,7 @@ class Console:
                 subprocess.run(["/usr/sbin/agetty", "--reload"], check=False, timeout=10)  # noqa: S603
 
 
-def issue_text(
-    distribution: Distribution, status: dict[str, Any], outside: Outside, password: str | None
-) -> str:
+def issue_text(distribution: Distribution, status: dict[str, Any], outside: Outside, password: str | None) -> str:
     """The issue text. A backslash is doubled, since agetty would take it for an escape."""
     links = [
         (daemon.publish, appliance.title["en"])
@@ -67,11 +65,7 @@ def issue_text(
         version=distribution.version,
         status=status,
         hostname=outside.hostname,
-        pages=[
-            (url(address, port), title)
-            for port, title in sorted(links)
-            for address in outside.addresses[:1]
-        ],
+        pages=[(url(address, port), title) for port, title in sorted(links) for address in outside.addresses[:1]],
         password=password,
     )
     return text.replace("\\", "\\\\")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from appliances.base.agent.errors import AgentError
+from appliances.base.agent.errors import AgentError, UnknownName
 
 AGENT_ENDPOINT = "agent.host"
 AGENT_PORT = 8443
@@ -72,12 +72,12 @@ class Appliance(_Model):
     secrets: list[str] = []
 
     def daemon(self, name: str) -> Daemon:
-        """The daemon of that name; AgentError when there is none."""
+        """The daemon of that name; UnknownName when there is none."""
         for daemon in self.daemons:
             if daemon.name == name:
                 return daemon
         known = ", ".join(daemon.name for daemon in self.daemons)
-        raise AgentError(f"has no daemon {name!r}", appliance=self.name, hint=f"it has: {known}")
+        raise UnknownName(f"has no daemon {name!r}", appliance=self.name, hint=f"it has: {known}")
 
 
 class Install(_Model):
@@ -96,15 +96,15 @@ class Distribution(_Model):
     appliances: list[Appliance]
 
     def appliance(self, name: str) -> Appliance:
-        """The appliance of that name; AgentError when there is none."""
+        """The appliance of that name; UnknownName when there is none."""
         for appliance in self.appliances:
             if appliance.name == name:
                 return appliance
         known = ", ".join(appliance.name for appliance in self.appliances)
-        raise AgentError(f"there is no appliance {name!r}", hint=f"this distribution has: {known}")
+        raise UnknownName(f"there is no appliance {name!r}", hint=f"this distribution has: {known}")
 
     def endpoint(self, endpoint: str) -> tuple[Appliance, Daemon]:
-        """Appliance and daemon behind `<daemon>.<appliance>`; AgentError when either does not exist."""
+        """Appliance and daemon behind `<daemon>.<appliance>`; UnknownName when either does not exist."""
         daemon, _, appliance = endpoint.partition(".")
         owner = self.appliance(appliance)
         return owner, owner.daemon(daemon)

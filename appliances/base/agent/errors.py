@@ -10,9 +10,7 @@ class AgentError(Exception):
     `message` one sentence, `hint` what a person can do about it.
     """
 
-    def __init__(
-        self, message: str, *, appliance: str | None = None, step: str = "", hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, appliance: str | None = None, step: str = "", hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.appliance = appliance
@@ -27,3 +25,7 @@ class AgentError(Exception):
 
     def __str__(self) -> str:
         return self.sentence()
+
+
+class UnknownName(AgentError):
+    """Somebody named an appliance or daemon that this distribution does not have."""

@@ -1,4 +1,4 @@
-"""Carries out the actions of reconcile.py. Every action can be cut off anywhere and is simply found undone next time."""
+"""Carries out the actions of reconcile.py. Each can be cut off anywhere: it is simply found undone next time."""
 
 from __future__ import annotations
 
@@ -137,7 +137,5 @@ class Executor:
     def _image_mount(self) -> Path:
         if self._mount is None:
             squashfs = images.squashfs_of(self._folder, self._images)
-            self._mount = self._mounts.enter_context(
-                images.mounted(squashfs, self._images.size, self._point)
-            )
+            self._mount = self._mounts.enter_context(images.mounted(squashfs, self._images.size, self._point))
         return self._mount

@@ -1,4 +1,4 @@
-"""Is a daemon well? Its endpoint is asked as a client would ask, and systemd in its container is asked about the unit."""
+"""Is a daemon well? Its endpoint is asked as a client would, and systemd in its container about the unit."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def ask(daemon: Daemon, ca: Path, timeout: float = TIMEOUT) -> Answer:
 
 
 def units(incus: Incus, appliance: Appliance) -> dict[str, Unit]:
-    """States of the daemons' units by daemon name, in one call. Raises AgentError when the container does not answer."""
+    """States of the daemons' units by daemon name, in one call. Raises AgentError when systemd does not answer."""
     command = ["systemctl", "show", "--property=ActiveState,Result,UnitFileState"]
     ran = incus.run(
         appliance.instance,

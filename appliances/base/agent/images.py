@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from appliances.base.agent.distribution import Image, ImageList
 from appliances.base.agent.errors import AgentError
@@ -14,7 +16,8 @@ from appliances.base.agent.incus import Incus
 BLOCK = 1 << 20  # bytes per send
 ALIAS = "asrbox/"
 
-# The order, names and headers that the builder used when it computed the fingerprint: change both or none.
+# Bytes decide: the builder computes the fingerprint with the same command and with tar out of the same base (GNU tar 1.34
+# and 1.35 write different headers for the same files), so change both or none.
 TAR = [
     "tar",
     "--sort=name",
@@ -40,10 +43,15 @@ class TarStream:
         self._appliance = appliance
 
     def __iter__(self) -> Iterator[bytes]:
+        # Not a pipe: where the kernel's squashfs has no xattrs, tar warns once per file and would fill it up.
+        complaints = tempfile.TemporaryFile()
         tar = subprocess.Popen(  # noqa: S603
-            [TAR[0], "-C", str(self._folder), *TAR[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [TAR[0], "-C", str(self._folder), *TAR[1:]],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+            stdout=subprocess.PIPE,
+            stderr=complaints,
         )
-        assert tar.stdout is not None and tar.stderr is not None
+        assert tar.stdout is not None
         sent = 0
         try:
             while block := tar.stdout.read(BLOCK):
@@ -51,9 +59,8 @@ class TarStream:
                 if sent > self.len:
                     raise self._error(f"it is longer than the {self.len} bytes that images.json names")
                 yield block
-            said = tar.stderr.read().decode(errors="replace").strip()
             if tar.wait() != 0:
-                raise self._error(f"tar failed: {said}")
+                raise self._error(f"tar failed: {_last_line(complaints)}")
             if sent != self.len:
                 raise self._error(f"it has {sent} bytes, images.json names {self.len}")
         finally:
@@ -61,7 +68,7 @@ class TarStream:
                 tar.kill()
                 tar.wait()
             tar.stdout.close()
-            tar.stderr.close()
+            complaints.close()
 
     def _error(self, message: str) -> AgentError:
         return AgentError(
@@ -115,6 +122,12 @@ def import_image(incus: Incus, mount: Path, image: Image) -> None:
 def squashfs_of(folder: Path, images: ImageList) -> Path:
     """The image set's squashfs beside its images.json."""
     return folder / images.squashfs
+
+
+def _last_line(file: IO[bytes]) -> str:
+    file.seek(0)
+    lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
 
 
 def _mount(squashfs: Path, point: Path) -> None:

@@ -47,9 +47,7 @@ class Ran:
 
 def find_socket(environment: dict[str, str], root: Path = Path("/")) -> Path:
     """The unix socket of the container daemon: LXD_DIR, INCUS_DIR, then the places where packages put it."""
-    candidates = [
-        Path(environment[name]) / "unix.socket" for name in ("LXD_DIR", "INCUS_DIR") if environment.get(name)
-    ]
+    candidates = [Path(environment[name]) / "unix.socket" for name in ("LXD_DIR", "INCUS_DIR") if environment.get(name)]
     candidates += [
         root / place / "unix.socket"
         for place in ("var/lib/incus", "run/incus", "var/lib/lxd", "var/snap/lxd/common/lxd")
@@ -65,11 +63,10 @@ def find_socket(environment: dict[str, str], root: Path = Path("/")) -> Path:
 
 
 class Incus:
-    """Calls to one daemon. `stop` is asked between waits: once it is true, a wait ends with AgentError."""
+    """Calls to one daemon, by default to the one whose socket is found."""
 
-    def __init__(self, socket: Path | None = None, stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, socket: Path | None = None) -> None:
         self._socket = socket
-        self._stop = stop
         self._local = threading.local()
 
     # the daemon ---------------------------------------------------------------------------------------------
@@ -81,13 +78,14 @@ class Incus:
             try:
                 return self.server()
             except AgentError:
-                if time.monotonic() > deadline or self._stop():
+                if time.monotonic() > deadline:
                     raise
             time.sleep(0.5)
 
     def server(self) -> Json:
         with self._explained("connect to Incus"):
-            return self._metadata(self._api().get())
+            described: Json = self._metadata(self._api().get())
+            return described
 
     def set_server_config(self, config: Json) -> None:
         with self._explained("configure Incus"):
@@ -108,9 +106,7 @@ class Incus:
 
     def pool_space(self, name: str) -> tuple[int, int] | None:
         """(used, total) bytes of a pool; None when the daemon cannot tell."""
-        resources = self._maybe(
-            lambda: self._api().storage_pools[name].resources.get(), "read the space of the pool"
-        )
+        resources = self._maybe(lambda: self._api().storage_pools[name].resources.get(), "read the space of the pool")
         space = (resources or {}).get("space") or {}
         total = int(space.get("total", 0))
         return (int(space.get("used", 0)), total) if total else None
@@ -207,9 +203,7 @@ class Incus:
         except AgentError:
             self._set_state(name, {"action": "stop", "timeout": 30, "force": True}, "stop", appliance)
 
-    def run(
-        self, name: str, command: Sequence[str], *, appliance: str, step: str, timeout: float = 60
-    ) -> Ran:
+    def run(self, name: str, command: Sequence[str], *, appliance: str, step: str, timeout: float = 60) -> Ran:
         """Run a program in a container with its output recorded: no websocket, and a bound in seconds."""
         with self._explained(step, appliance):
             order = {
@@ -265,8 +259,6 @@ class Incus:
                 return state
             if time.monotonic() > deadline:
                 raise AgentError(f"did not end within {timeout:.0f} s")
-            if self._stop():
-                raise AgentError("the agent is ending")
 
     @staticmethod
     def _metadata(response: Any) -> Any:

@@ -78,6 +78,11 @@ class Paths:
         return self.state / "first-boot.json"
 
     @property
+    def password_changed(self) -> Path:
+        """Exists once the administrator has changed the first password."""
+        return self.state / "administrator-password-changed"
+
+    @property
     def run(self) -> Path:
         return self.root / "run/asrbox"
 

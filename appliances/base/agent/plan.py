@@ -92,9 +92,7 @@ def ensure(path: Path, seed: Path, distribution: Distribution) -> Plan:
     """The plan of this host; on the first start it is made from the distribution and the answers in `seed`."""
     if not path.exists():
         chosen = _chosen_by_seed(seed, distribution)
-        appliances = {
-            one.name: PlannedAppliance(enabled=one.name in chosen) for one in distribution.appliances
-        }
+        appliances = {one.name: PlannedAppliance(enabled=one.name in chosen) for one in distribution.appliances}
         save(path, Plan(appliances=appliances))
     return load(path, distribution)
 

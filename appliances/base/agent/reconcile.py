@@ -200,9 +200,7 @@ def _changes(desired: DesiredInstance, found: ActualInstance) -> tuple[str, ...]
 def obsolete_devices(desired: DesiredInstance, present: Iterable[str]) -> list[str]:
     """Devices that an earlier distribution gave the container and this one does not."""
     return [
-        name
-        for name in present
-        if name.startswith((VOLUME_DEVICE, PUBLISH_DEVICE)) and name not in desired.devices
+        name for name in present if name.startswith((VOLUME_DEVICE, PUBLISH_DEVICE)) and name not in desired.devices
     ]
 
 

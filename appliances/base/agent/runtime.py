@@ -43,9 +43,7 @@ class Renderer:
         self._plain(top / "hosts", self._hosts(appliance))
         self._plain(self._folder(top / "tls") / "ca.crt", self.authority.pem)
         for daemon in appliance.daemons:
-            self._plain(
-                self._folder(top / "daemons") / f"{daemon.name}.env", _environment(appliance, daemon)
-            )
+            self._plain(self._folder(top / "daemons") / f"{daemon.name}.env", _environment(appliance, daemon))
         for name, value in secretstore.ensure(self.paths.secrets, appliance).items():
             self._private(self._folder(top / "secrets") / name, value)
         for token in self.service_tokens:
@@ -141,9 +139,7 @@ class Renderer:
 
     def _private_json(self, path: Path, content: Any) -> None:
         self._written.add(path)
-        files.write_json(
-            path, content, mode=0o640, uid=self.owner_base, gid=self.owner_base + ASRBOX_GID
-        )
+        files.write_json(path, content, mode=0o640, uid=self.owner_base, gid=self.owner_base + ASRBOX_GID)
 
 
 def _environment(appliance: Appliance, daemon: Daemon) -> str:

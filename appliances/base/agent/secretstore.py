@@ -31,6 +31,11 @@ def once(path: Path, *, readable: bool = False) -> str:
     return value
 
 
+def read(path: Path) -> str:
+    """A secret that exists. Raises FileNotFoundError, PermissionError."""
+    return path.read_text()
+
+
 def _for_people() -> str:
     """Four groups of four characters: 79 bits, easy to type."""
     return "-".join("".join(secrets.choice(READABLE) for _ in range(4)) for _ in range(4))

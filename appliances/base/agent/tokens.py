@@ -34,10 +34,7 @@ def digest(token: str) -> str:
 def ensure(folder: Path, appliance: Appliance) -> list[ServiceToken]:
     """The tokens of an appliance, one per consumed endpoint, made once."""
     own = files.folder(files.folder(folder, mode=0o700) / appliance.name, mode=0o700)
-    return [
-        ServiceToken(appliance.name, endpoint, secretstore.once(own / endpoint))
-        for endpoint in appliance.consumes
-    ]
+    return [ServiceToken(appliance.name, endpoint, secretstore.once(own / endpoint)) for endpoint in appliance.consumes]
 
 
 def ensure_all(folder: Path, distribution: Distribution) -> list[ServiceToken]:

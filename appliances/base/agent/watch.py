@@ -162,6 +162,4 @@ def _all_down(appliance: Appliance, plan: Plan, state: State, detail: str = "") 
         for one in appliance.daemons
     )
     well: Well = "failing" if state in ("error", "starting") else "unknown"
-    return ApplianceStatus(
-        appliance.name, appliance.instance, appliance.title, state, enabled, well, detail, daemons
-    )
+    return ApplianceStatus(appliance.name, appliance.instance, appliance.title, state, enabled, well, detail, daemons)

@@ -36,7 +36,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Offer:
-    """What can be chosen from, and what is proposed. `disks` are the suitable ones; `hash_password` makes a crypt hash."""
+    """What is proposed and can be chosen from: `disks` are the suitable ones; `hash_password` makes a crypt hash."""
 
     title: str
     version: str
@@ -112,12 +112,16 @@ class Dialogue:
             "gateway", str(next(address.network.hosts())), _gateway(address), network=str(address.network)
         )
         dns = self._until("dns", str(gateway), _addresses)
-        return {"method": "static", "interface": interface, "address": str(address), "gateway": str(gateway), "dns": dns}
+        return {
+            "method": "static",
+            "interface": interface,
+            "address": str(address),
+            "gateway": str(gateway),
+            "dns": dns,
+        }
 
     def _admin(self) -> dict[str, Any]:
-        name = self._until(
-            "admin", "admin", _check(lambda value: bool(ACCOUNT.match(value)) and value not in TAKEN)
-        )
+        name = self._until("admin", "admin", _check(lambda value: bool(ACCOUNT.match(value)) and value not in TAKEN))
         key = self._until("ssh_key", "", _check(lambda value: not value or bool(SSH_KEY.match(value))), name=name)
         return {"name": name, "password_hash": self._password(name), "ssh_keys": [key] if key else []}
 
@@ -179,7 +183,7 @@ class Dialogue:
         allowed = [str(number) for number in range(1, count + 1)]
         return int(self._until(question, default, _check(lambda value: value in allowed))) - 1
 
-    def _until(self, question: str, default: str, read: Callable[[str], T], **values: object) -> T:
+    def _until(self, question: str, default: str, read: Callable[[str], T], /, **values: object) -> T:
         """Ask until `read` takes the answer; it raises ValueError when the answer is no good."""
         while True:
             answer = self.terminal.ask(self._text(question, default=default, **values)).strip() or default
@@ -188,7 +192,7 @@ class Dialogue:
             except ValueError:
                 self.terminal.say(self._text(f"{question}_wrong", **values))
 
-    def _text(self, name: str, **values: object) -> str:
+    def _text(self, name: str, /, **values: object) -> str:
         return self.texts[name].format(**values)
 
 

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import termios
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,27 +18,17 @@ FONTS = (
     "/usr/share/consolefonts/CyrSlav-Fixed16.psf.gz",
     "/usr/share/consolefonts/CyrSlav-VGA16.psf.gz",
 )
-LATIN = str.maketrans(
-    dict(
-        zip(
-            "абвгдежзийклмнопрстуфхцчшщъыьэюяёАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯЁ—«»…№",
-            [
-                *("a b v g d e zh z i j k l m n o p r s t u f kh ts ch sh shch ' y ' e yu ya yo".split()),
-                *("A B V G D E Zh Z I J K L M N O P R S T U F Kh Ts Ch Sh Shch ' Y ' E Yu Ya Yo".split()),
-                *("-", '"', '"', "...", "No."),
-            ],
-            strict=True,
-        )
-    )
-)
+LETTERS = tomllib.loads((Path(__file__).parent / "texts" / "latin.toml").read_text(encoding="utf-8"))
+LATIN = str.maketrans(LETTERS | {cyrillic.upper(): latin.capitalize() for cyrillic, latin in LETTERS.items()})
 
 
 class Console:
-    """One terminal. A screen without a Cyrillic font gets its text in Latin letters."""
+    """One terminal. A screen without a Cyrillic font gets its text in Latin letters; `screen` is no serial line."""
 
-    def __init__(self, reader: int, writer: int, *, cyrillic: bool = True) -> None:
+    def __init__(self, reader: int, writer: int, *, screen: bool = False, cyrillic: bool = True) -> None:
         self.reader = reader
         self.writer = writer
+        self.screen = screen
         self.cyrillic = cyrillic
         self.pending = b""
 
@@ -63,6 +54,10 @@ class Consoles:
     def say(self, text: str = "") -> None:
         """One or more lines on all terminals."""
         self._write(text + "\n")
+
+    def say_on(self, *, screen: bool, text: str) -> None:
+        """`text` as it is (no line end added) only on the screens, or only on the serial lines."""
+        self.consoles = [item for item in self.consoles if item.screen is not screen or item.write(text)]
 
     def ask(self, prompt: str, *, secret: bool = False) -> str:
         """Show `prompt` everywhere and return the first line typed anywhere, without its line end.
@@ -103,20 +98,26 @@ class Consoles:
                 console.pending += data
 
 
-def own_terminal() -> Consoles:
-    """Only the terminal that the installer was started from by hand."""
-    return Consoles([Console(sys.stdin.fileno(), sys.stdout.fileno())])
+def choose() -> Consoles:
+    """The terminal that the installer was started from by hand; else the consoles of the machine.
+
+    ASRBOX_CONSOLES (paths separated by commas) overrides both.
+    """
+    if named := os.environ.get("ASRBOX_CONSOLES"):
+        return machine(named.split(","))
+    return machine([os.ttyname(0)] if sys.stdin.isatty() else DEFAULT)
 
 
-def machine(paths: Sequence[str] = DEFAULT) -> Consoles:
-    """The consoles of the machine that can really be opened and written to."""
+def machine(paths: Sequence[str]) -> Consoles:
+    """Those terminals of `paths` that can really be opened and written to."""
     opened = []
     for path in paths:
         with contextlib.suppress(OSError, termios.error):
             descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
             os.set_blocking(descriptor, True)
             _sane(descriptor)
-            opened.append(Console(descriptor, descriptor, cyrillic=_is_serial(path) or load_font(path)))
+            serial = not path.removeprefix("/dev/tty").isdigit()
+            opened.append(Console(descriptor, descriptor, screen=not serial, cyrillic=serial or load_font(path)))
     return Consoles(opened)
 
 
@@ -128,10 +129,6 @@ def load_font(path: str, run: Callable[..., subprocess.CompletedProcess[bytes]] 
             if done.returncode == 0:
                 return True
     return False
-
-
-def _is_serial(path: str) -> bool:
-    return not path.removeprefix("/dev/tty").isdigit()
 
 
 def _sane(descriptor: int) -> None:

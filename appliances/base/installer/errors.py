@@ -20,9 +20,7 @@ class Problem:
     file: str | None = None
 
     def __str__(self) -> str:
-        place = ", ".join(
-            part for part in (self.file, f"line {self.line}" if self.line else None, self.key) if part
-        )
+        place = ", ".join(part for part in (self.file, f"line {self.line}" if self.line else None, self.key) if part)
         return f"{place}: {self.message} — {self.hint}" if place else f"{self.message} — {self.hint}"
 
 

@@ -40,6 +40,4 @@ def fragments(
         "locale": LOCALES[seed.language] if seed.language else locale,
         "appliances": seed.appliances if seed.appliances is not None else tuple(appliances),
     }
-    return {
-        path: templates.get_template(f"{Path(path).name}.j2").render(values) for path in (DISK, MACHINE, ANSWERS)
-    }
+    return {path: templates.get_template(f"{Path(path).name}.j2").render(values) for path in (DISK, MACHINE, ANSWERS)}

@@ -36,18 +36,19 @@ def candidates(disks: Sequence[Block], medium: Medium, minimum: int) -> list[Blo
     return [disk for disk in disks if refused.get(disk.path, "not a disk") is None]
 
 
-def choose(disks: Sequence[Block], medium: Medium, minimum: int, selector: DiskSelector) -> Block:
-    """The one disk to install on. Raises InstallError when there is none, or more than one, or it holds data
-    and the selector's `erase` is not its confirmation word."""
+def select(disks: Sequence[Block], medium: Medium, minimum: int, selector: DiskSelector) -> Block:
+    """The one suitable disk, or the one that the selector names. Raises InstallError when there is not exactly one."""
     suitable = candidates(disks, medium, minimum)
     why_not = refusals(disks, medium, minimum)
     if selector.empty:
-        chosen = _only(suitable, disks, why_not)
-    else:
-        chosen = _selected(suitable, disks, why_not, selector)
-    if chosen.contents and (selector.erase or "").upper() != chosen.word:
-        raise _holds_data(chosen, selector.erase)
-    return chosen
+        return _only(suitable, disks, why_not)
+    return _selected(suitable, disks, why_not, selector)
+
+
+def permit(disk: Block, erase: str | None) -> None:
+    """Raises InstallError when the disk holds data and `erase` is not its confirmation word."""
+    if disk.contents and (erase or "").upper() != disk.word:
+        raise _holds_data(disk, erase)
 
 
 def matches(disk: Block, selector: DiskSelector) -> bool:
@@ -129,7 +130,9 @@ def _none_suitable(disks: Sequence[Block], why_not: dict[str, str | None]) -> In
             "no disk was found", "connect a disk, or switch its controller on in the firmware settings, and start again"
         )
     seen = "; ".join(f"{path}: {reason}" for path, reason in why_not.items())
-    return InstallError(f"no disk is suitable ({seen})", "connect a suitable disk and start again", _seen(disks, why_not))
+    return InstallError(
+        f"no disk is suitable ({seen})", "connect a suitable disk and start again", _seen(disks, why_not)
+    )
 
 
 def _holds_data(disk: Block, given: str | None) -> InstallError:
@@ -144,9 +147,7 @@ def _holds_data(disk: Block, given: str | None) -> InstallError:
 
 
 def _seen(disks: Sequence[Block], why_not: dict[str, str | None]) -> list[str]:
-    return ["Disks seen:"] + [
-        f"  {disk}: {why_not[disk.path] or 'suitable'}" for disk in disks if disk.path in why_not
-    ]
+    return ["Disks seen:"] + [f"  {disk}: {why_not[disk.path] or 'suitable'}" for disk in disks if disk.path in why_not]
 
 
 def _paths(disks: Sequence[Block]) -> str:

@@ -7,7 +7,7 @@ import shlex
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from pykickstart.errors import KickstartError, KickstartParseError, KickstartParseWarning
 from pykickstart.parser import KickstartParser
@@ -86,10 +86,9 @@ def parse(source: Source, version: str) -> tuple[Any, list[Problem]]:
             except (KickstartError, ValueError) as error:
                 number = error.lineno if isinstance(error, KickstartParseError) else None
                 problems.append(_mistake(source, number, str(getattr(error, "message", error)), version))
-                if number and number <= len(texts) and texts[number - 1] and len(problems) < MISTAKES_AT_MOST:
-                    if not texts[number - 1].startswith("%"):
-                        texts[number - 1] = ""
-                        continue
+                if len(problems) < MISTAKES_AT_MOST and _can_be_left_out(number, texts):
+                    texts[number - 1] = ""
+                    continue
                 return handler, problems
         problems += [_mistake(source, _line_in(str(item.message)), str(item.message), version) for item in warned]
         return handler, problems
@@ -113,6 +112,11 @@ def command_lines(source: Source) -> list[tuple[int, str, list[str]]]:
     return found
 
 
+def _can_be_left_out(number: int | None, texts: list[str]) -> TypeGuard[int]:
+    """A command can; the first or last line of a section cannot, and the same line is left out only once."""
+    return number is not None and 1 <= number <= len(texts) and texts[number - 1].strip()[:1] not in ("", "%")
+
+
 def _mistake(source: Source, number: int | None, message: str, version: str) -> Problem:
     sentence = " ".join(message.split())
     hint = f"see the kickstart reference for {version}"
@@ -122,7 +126,7 @@ def _mistake(source: Source, number: int | None, message: str, version: str) -> 
 def _command(source: Source, number: int | None) -> str | None:
     if number is None or not 1 <= number <= len(source.lines):
         return None
-    return (source.lines[number - 1].text.split() or [None])[0]
+    return next(iter(source.lines[number - 1].text.split()), None)
 
 
 def _line_in(message: str) -> int | None:

@@ -1,6 +1,6 @@
 """What pykickstart does not check: sizes, file systems, time zones, disks, doubles, shell syntax, files on the medium.
 
-Shared by the builder (which refuses to make a medium with a bad kickstart) and the installer (which refuses to play it).
+Shared by the builder, which refuses to make a medium with a bad kickstart, and the installer, which refuses to play it.
 """
 
 from __future__ import annotations
@@ -204,7 +204,12 @@ def _scripts(source: Source, handler: Any) -> Iterator[Problem]:
 
 def _shell(source: Source, script: Any, shell: str) -> Iterator[Problem]:
     done = subprocess.run(  # noqa: S603
-        [shell, "-n"], input=script.script, capture_output=True, encoding="utf-8", check=False, env={"PATH": "/usr/bin:/bin"}
+        [shell, "-n"],
+        input=script.script,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
     )
     if done.returncode == 0:
         return

@@ -32,8 +32,7 @@ class Runner:
                 list(argv),
                 input=stdin,
                 stdin=subprocess.DEVNULL if stdin is None else None,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 encoding="utf-8",
                 errors="replace",
                 env=environment(),
@@ -42,9 +41,7 @@ class Runner:
                 check=False,
             )
         except FileNotFoundError as error:
-            raise InstallError(
-                f"the program {argv[0]} is not on the medium", "build the medium again"
-            ) from error
+            raise InstallError(f"the program {argv[0]} is not on the medium", "build the medium again") from error
         except subprocess.TimeoutExpired as error:
             raise InstallError(
                 f"{title(argv)} did not end within {timeout:.0f} seconds",
@@ -67,7 +64,7 @@ class Runner:
     ) -> None:
         """Run a long program and call `tell(percent)` whenever `measure()` (0.0 to 1.0) has grown by a percent."""
         self.log(f"$ {shlex.join(argv)}")
-        output = Path("/run/asrbox/command.log")
+        output = Path("/run/asrbox-install/command.log")
         output.parent.mkdir(parents=True, exist_ok=True)
         shown = -1
         waited = 0.0

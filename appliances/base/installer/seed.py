@@ -205,7 +205,9 @@ def check_text(text: str, known_appliances: Collection[str]) -> Seed:
         if isinstance(name, str) and name not in known_appliances:
             known = ", ".join(sorted(known_appliances))
             problems.append(
-                Problem(f"there is no appliance {name!r}", f"known here: {known}", lines.get(("appliances",)), "appliances")
+                Problem(
+                    f"there is no appliance {name!r}", f"known here: {known}", lines.get(("appliances",)), "appliances"
+                )
             )
     if problems or seed is None:
         raise SeedError(sorted(problems, key=lambda problem: problem.line or 0))
@@ -223,7 +225,8 @@ def _problem(location: tuple[int | str, ...], kind: str, message: str, given: ob
     key = ".".join(path)
     line = line_of(lines, path)
     if kind == "extra_forbidden":
-        model = {"network": Network, "disk": DiskSelector, "admin": Admin}.get(path[0], Seed) if path[1:] else Seed
+        tables: dict[str, type[BaseModel]] = {"network": Network, "disk": DiskSelector, "admin": Admin}
+        model = tables.get(path[0], Seed) if path[1:] else Seed
         return Problem(f"unknown key {path[-1]!r}", f"known here: {', '.join(sorted(model.model_fields))}", line, key)
     if kind == "missing":
         return Problem(f"the key {key} is missing", _hint(key or "admin"), line, key)

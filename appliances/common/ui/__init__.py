@@ -48,15 +48,17 @@ def install(app: Flask, settings: Settings, sections: Sequence[Section]) -> None
     def page() -> dict[str, Any]:
         person = g.get("person")
         visible = [entry for entry in sections if not entry.roles or (person and entry.roles & person.roles)]
+        others = neighbours(settings)
         theme = request.cookies.get(THEME_COOKIE, "auto")
         return {
             "appliance_title": appliance_title(settings, settings.appliance),
             "distribution": settings.distribution,
             "language": i18n.language(),
             "languages": i18n.LANGUAGES,
-            "neighbours": neighbours(settings),
+            "neighbours": others,
             "now": datetime.now(UTC),
             "person": person,
+            "profile_url": next((f"{one.url}profile" for one in others if one.name == "auth"), None),
             "sections": visible,
             "theme": theme if theme in THEMES else "auto",
         }

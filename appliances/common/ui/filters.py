@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -13,7 +14,16 @@ from appliances.common.i18n import language
 
 
 def install(app: Flask) -> None:
-    app.jinja_env.filters.update(exact=exact, relative=relative, iso=iso, day=day, sum_of=sum_of, bytes_of=bytes_of, number=number)
+    app.jinja_env.filters.update(
+        bytes_of=bytes_of,
+        day=day,
+        escape_pattern=escape_pattern,
+        exact=exact,
+        iso=iso,
+        number=number,
+        relative=relative,
+        sum_of=sum_of,
+    )
 
 
 def moment(value: datetime | str) -> datetime:
@@ -62,3 +72,8 @@ def bytes_of(size: int) -> str:
     while amount >= 1024 and place < len(units) - 1:
         amount, place = amount / 1024, place + 1
     return f"{format_decimal(round(amount, 1), locale=language())} {units[place]}"
+
+
+def escape_pattern(text: str) -> str:
+    """`text` as an HTML `pattern` that matches exactly it; browsers refuse escapes of any other character."""
+    return re.sub(r"([\\^$.*+?()\[\]{}|/])", r"\\\1", text)

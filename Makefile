@@ -1,0 +1,62 @@
+# asrbox: `make iso` builds the ISO, `make test` proves it. Everything else is convenience.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/.asrbox-deps
+APT := $(shell cat distro/build-host.txt 2>/dev/null | sed 's/ *\#.*//' | tr '\n' ' ')
+ISO_OPTIONS ?=
+TEST_OPTIONS ?=
+export PYTHONPATH := $(CURDIR)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help deps iso boot test lint unit services containers machine bench docs clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: $(STAMP) ## install what building and testing need (Debian packages, a virtual environment)
+
+$(STAMP): distro/build-host.txt distro/locks/tools.txt
+	@echo "▸ Debian packages that the build host needs"
+	@sh builder/install_host_packages.sh $(APT)
+	@echo "▸ virtual environment in $(VENV), from the hash-locked distro/locks/tools.txt"
+	@test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	@$(RUN)/python -m pip install --quiet --require-hashes --requirement distro/locks/tools.txt
+	@touch $@
+
+iso: deps ## build the ISO into dist/ (ISO_OPTIONS="--release --seed FILE …")
+	@$(RUN)/python cli.py iso $(ISO_OPTIONS)
+
+boot: iso ## install the ISO on an empty disk in QEMU, then boot it (BOOT_OPTIONS="--window --firmware uefi …")
+	@$(RUN)/python cli.py boot --install $(BOOT_OPTIONS)
+
+test: deps lint unit services containers machine ## all floors of tests
+
+lint: deps ## ruff, mypy --strict, asrbox check
+	@$(RUN)/ruff check .
+	@$(RUN)/ruff format --check .
+	@$(RUN)/mypy
+	@$(RUN)/python cli.py check
+
+unit: deps ## pure tests, seconds
+	@$(RUN)/python -m pytest tests/unit $(TEST_OPTIONS)
+
+services: deps ## real daemons on this machine
+	@$(RUN)/python -m pytest tests/services $(TEST_OPTIONS)
+
+containers: deps ## real containers made from our images
+	@$(RUN)/python -m pytest tests/containers $(TEST_OPTIONS)
+
+machine: deps ## the ISO in QEMU: install, boot, talk to it
+	@$(RUN)/python -m pytest tests/machine $(TEST_OPTIONS)
+
+bench: deps ## measure; writes build/bench.json and docs/benchmarks.md
+	@$(RUN)/python -m tests.bench
+
+docs: deps ## write docs/manifest.md from the models
+	@$(RUN)/python cli.py schema --markdown > docs/manifest.md
+
+clean: ## remove what builds have made (the store too)
+	rm -rf build dist

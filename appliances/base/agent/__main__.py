@@ -1,0 +1,5 @@
+"""`python -m appliances.base.agent`: the host agent."""
+
+from appliances.base.agent.agent import main
+
+main()

@@ -1,0 +1,161 @@
+"""The commands of asrctl."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from appliances.base.agent import outside, secretstore
+from appliances.base.agent.asrctl import show
+from appliances.base.agent.asrctl.client import Client
+from appliances.base.agent.console import url
+from appliances.base.agent.converge import ADMINISTRATOR
+from appliances.base.agent.distribution import load_distribution
+from appliances.base.agent.errors import AgentError
+from appliances.base.agent.paths import Paths
+
+POLL = 0.3  # seconds between looks at an operation
+FOLLOW = 1.0  # seconds between looks at a log
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Look after the appliances of this host.
+
+    TARGET is an appliance (asr_billing) or one of its daemons (asr_billing.web).
+    """
+    paths = Paths.of_environment()
+    context.obj = (paths, Client(paths.socket))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="The agent's answer as JSON.")
+@click.pass_obj
+def status(obj: tuple[Paths, Client], as_json: bool) -> None:
+    """Appliances, daemons, their addresses and how they are."""
+    found = obj[1].get("/api/v1/status")
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.status(found))
+
+
+@main.command()
+@click.pass_obj
+def check(obj: tuple[Paths, Client]) -> None:
+    """Run all health checks. Exit code 1 when one fails."""
+    found = obj[1].get("/api/v1/check")
+    click.echo(show.checks(found))
+    if not all(one["ok"] for one in found):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.option("-n", "lines", default=20, show_default=True, help="How many of the newest.")
+@click.pass_obj
+def operations(obj: tuple[Paths, Client], lines: int) -> None:
+    """What was done to this host, when and by whom."""
+    click.echo(show.operations(obj[1].get("/api/v1/operations")[:lines]))
+
+
+def _action(name: str, text: str) -> Callable[..., None]:
+    @main.command(name, help=text)
+    @click.argument("target")
+    @click.option("--no-wait", is_flag=True, help="Ask for it and return at once.")
+    @click.pass_obj
+    def command(obj: tuple[Paths, Client], target: str, no_wait: bool) -> None:
+        operation = obj[1].post(f"{_path(target)}/{name}")["operation"]
+        if no_wait:
+            click.echo(f"operation {operation}")
+            return
+        _follow_operation(obj[1], operation)
+        click.echo(f"{name} {target}: done")
+
+    return command
+
+
+_action("start", "Start TARGET.")
+_action("stop", "Stop TARGET until it is started again or the machine reboots.")
+_action("restart", "Stop and start TARGET.")
+_action("enable", "Run TARGET from now on, after reboots too.")
+_action("disable", "Stop TARGET and leave it off, after reboots too. Its data stays.")
+
+
+@main.command()
+@click.argument("target")
+@click.option("-f", "--follow", is_flag=True, help="Go on showing new lines until Ctrl-C.")
+@click.option("-n", "lines", default=200, show_default=True, help="How many of the newest lines.")
+@click.pass_obj
+def logs(obj: tuple[Paths, Client], target: str, follow: bool, lines: int) -> None:
+    """The journal of TARGET."""
+    name, _, daemon = target.partition(".")
+    base = f"/api/v1/appliances/{quote(name)}/logs?lines={lines}" + (f"&daemon={quote(daemon)}" if daemon else "")
+    cursor = ""
+    while True:
+        found = obj[1].get(base + (f"&cursor={quote(cursor)}" if cursor else ""))
+        for line in found["lines"]:
+            click.echo(line)
+        if not follow:
+            return
+        cursor = found["cursor"] or cursor
+        time.sleep(FOLLOW)
+
+
+@main.command()
+@click.argument("appliance")
+@click.pass_obj
+def shell(obj: tuple[Paths, Client], appliance: str) -> None:
+    """A root shell in APPLIANCE."""
+    program = shutil.which("incus") or shutil.which("lxc")
+    if program is None:
+        raise click.ClickException("neither incus nor lxc is installed")
+    for one in obj[1].get("/api/v1/status")["appliances"]:
+        if one["name"] == appliance:
+            os.execv(program, [program, "exec", one["instance"], "--", "bash", "-l"])  # noqa: S606
+    raise click.ClickException(f"there is no appliance {appliance!r}. See: asrctl status")
+
+
+@main.command()
+@click.pass_obj
+def password(obj: tuple[Paths, Client]) -> None:
+    """How to log in as administrator for the first time."""
+    paths = obj[0]
+    try:
+        shipped = load_distribution(paths.distribution)
+        owner = next(one for one in shipped.appliances if ADMINISTRATOR in one.secrets)
+        secret = secretstore.read(paths.secrets / owner.name / ADMINISTRATOR)
+    except PermissionError as error:
+        raise click.ClickException("only root may see the password: run it with sudo") from error
+    except (AgentError, FileNotFoundError, StopIteration) as error:
+        raise click.ClickException("there is no password yet: the first start has not come so far") from error
+    addresses = outside.look(shipped.network.bridge).addresses
+    if addresses:
+        click.echo(f"Open:      {url(addresses[0], 443)}")
+    click.echo(f"User:      administrator\nPassword:  {secret}")
+    if paths.password_changed.exists():
+        click.echo("It has been changed since: this is the first password, which is no longer valid.")
+
+
+def _path(target: str) -> str:
+    name, _, daemon = target.partition(".")
+    return f"/api/v1/appliances/{quote(name)}" + (f"/daemons/{quote(daemon)}" if daemon else "")
+
+
+def _follow_operation(client: Client, identity: str) -> None:
+    """Print the log of an operation while it grows; a failed one ends the command with its error."""
+    shown = 0
+    while True:
+        operation: dict[str, Any] = client.get(f"/api/v1/operations/{identity}")
+        for line in operation["log"][shown:]:
+            click.echo(f"  {line}")
+        shown = len(operation["log"])
+        if operation["status"] == "failed":
+            raise click.ClickException(operation["error"])
+        if operation["status"] == "done":
+            return
+        time.sleep(POLL)

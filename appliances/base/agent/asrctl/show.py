@@ -1,0 +1,59 @@
+"""What asrctl prints: plain tables that fit 80 columns and can be read without colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell, two spaces between; no spaces at the end of a line."""
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
+
+
+def status(found: dict[str, Any]) -> str:
+    """The status of the host: one line for the whole, one per daemon under its appliance."""
+    name, version = found["distribution"]["name"], found["distribution"]["version"]
+    progress = found["progress"]
+    head = f"{name} {version}: {found['phase']}"
+    if found["phase"] in ("first-boot", "converging"):
+        head += f", step {progress['done']} of {progress['total']}: {progress['text']}"
+    rows = []
+    for appliance in found["appliances"]:
+        rows.append((appliance["name"], appliance["state"], _well(appliance), "", _detail(appliance)))
+        for daemon in appliance["daemons"]:
+            address = f"{daemon['address']}:{daemon['port']}"
+            rows.append((f"  {daemon['name']}", daemon["state"], _well(daemon), address, ""))
+    body = table(("APPLIANCE", "STATE", "HEALTH", "ADDRESS", "DETAIL"), rows)
+    error = f"\n\n{found['error']}" if found.get("error") else ""
+    return f"{head}\n\n{body}{error}"
+
+
+def checks(found: Sequence[dict[str, Any]]) -> str:
+    """One line per check, `ok` or `FAILING` first."""
+    return table(
+        ("RESULT", "CHECK", "DETAIL"),
+        [("ok" if one["ok"] else "FAILING", one["name"], one["detail"]) for one in found],
+    )
+
+
+def operations(found: Sequence[dict[str, Any]]) -> str:
+    """The newest operations first."""
+    return table(
+        ("STARTED", "ACTION", "TARGET", "BY", "STATUS"),
+        [
+            (one["started_at"], one["action"], one["target"], one["author"], one["error"] or one["status"])
+            for one in found
+        ],
+    )
+
+
+def _well(one: dict[str, Any]) -> str:
+    return "-" if one["health"] == "unknown" else str(one["health"])
+
+
+def _detail(appliance: dict[str, Any]) -> str:
+    return "" if appliance["health"] == "ok" else str(appliance["detail"])

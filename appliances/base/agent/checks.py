@@ -1,0 +1,75 @@
+"""All checks of `asrctl check`: every daemon, and the host's own conditions for running them."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from typing import Any
+
+from cryptography import x509
+
+from appliances.base.agent.errors import AgentError
+from appliances.base.agent.incus import Incus
+from appliances.base.agent.paths import Paths
+from appliances.base.agent.preseed import POOL
+
+FULL = 0.9  # a file system or pool fuller than this is reported
+EARLIEST = datetime.timedelta(days=30)
+
+
+def run_all(status: dict[str, Any], paths: Paths, incus: Incus) -> list[dict[str, Any]]:
+    """`[{name, ok, detail}]`: the agent, the disk, the pool, the CA, and each daemon that should run."""
+    found = [_agent(status), _disk(paths), _pool(incus), _authority(paths)]
+    for appliance in status["appliances"]:
+        if appliance["state"] == "disabled":
+            continue
+        if not appliance["daemons"] or appliance["state"] in ("stopped", "absent", "error"):
+            detail = appliance["detail"] or f"is {appliance['state']}"
+            found.append(_check(appliance["name"], False, detail))
+            continue
+        for daemon in appliance["daemons"]:
+            if daemon["enabled"]:
+                ok = daemon["health"] == "ok"
+                detail = daemon["detail"] or f"is {daemon['state']}"
+                found.append(_check(f"{appliance['name']}.{daemon['name']}", ok, detail))
+    return found
+
+
+def _agent(status: dict[str, Any]) -> dict[str, Any]:
+    return _check("agent", status["phase"] != "failed", status["error"] or status["phase"])
+
+
+def _disk(paths: Paths) -> dict[str, Any]:
+    usage = shutil.disk_usage(paths.var)
+    return _check("disk", usage.used / usage.total < FULL, _space(usage.used, usage.total))
+
+
+def _pool(incus: Incus) -> dict[str, Any]:
+    try:
+        space = incus.pool_space(POOL)
+    except AgentError as error:
+        return _check("storage pool", False, error.message)
+    if space is None:
+        return _check("storage pool", False, f"Incus has no storage pool {POOL}")
+    used, total = space
+    return _check("storage pool", used / total < FULL, _space(used, total))
+
+
+def _authority(paths: Paths) -> dict[str, Any]:
+    try:
+        certificate = x509.load_pem_x509_certificate((paths.ca / "ca.crt").read_bytes())
+    except (OSError, ValueError) as error:
+        return _check("certificate authority", False, str(error))
+    end = certificate.not_valid_after_utc
+    now = datetime.datetime.now(datetime.UTC)
+    if now < certificate.not_valid_before_utc:
+        return _check("certificate authority", False, "the clock of this machine is before the release")
+    return _check("certificate authority", end - now > EARLIEST, f"valid until {end:%Y-%m-%d}")
+
+
+def _check(name: str, ok: bool, detail: str) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "detail": detail}
+
+
+def _space(used: int, total: int) -> str:
+    return f"{used / total:.0%} of {total / 2**30:.1f} GiB used"

@@ -1,0 +1,331 @@
+"""One round of the agent: read what should be, prepare the host, make Incus like it, look how everybody is."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cheroot import wsgi
+from flask import Flask
+
+from appliances.base.agent import (
+    abilities,
+    ca,
+    distribution,
+    execute,
+    files,
+    images,
+    instances,
+    outside,
+    preseed,
+    reconcile,
+    runtime,
+    secretstore,
+    server,
+    tokens,
+)
+from appliances.base.agent import plan as plans
+from appliances.base.agent.board import ApplianceStatus, Board, Phase
+from appliances.base.agent.console import Console
+from appliances.base.agent.distribution import AGENT_ENDPOINT, AGENT_PORT, Appliance, Distribution, ImageList
+from appliances.base.agent.errors import AgentError
+from appliances.base.agent.held import Held
+from appliances.base.agent.incus import Incus
+from appliances.base.agent.paths import Paths
+from appliances.base.agent.plan import Plan
+from appliances.base.agent.watch import Backoff, Watch
+
+PREPARED = 2  # steps before the actions: secrets and CA; Incus
+INCUS_START = 120.0  # seconds for the container daemon to come up
+PROVIDER_WAIT = 300.0  # seconds an appliance waits for those that it consumes; then it starts anyway
+LOOK = 2.0  # seconds between looks while waiting
+ADMINISTRATOR = "administrator-password"
+# Made by auth on its volume when the administrator has changed the first password.
+PASSWORD_CHANGED = "/var/lib/asrbox/data/administrator-password-changed"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What should be: the files that the installer and people wrote."""
+
+    distribution: Distribution
+    image_list: ImageList
+    plan: Plan
+
+
+def read_intent(paths: Paths) -> Intent:
+    """Read distribution, image list and plan. Raises AgentError naming file and key."""
+    shipped = distribution.load_distribution(paths.distribution)
+    image_list = distribution.load_images(paths.image_list)
+    return Intent(shipped, image_list, plans.ensure(paths.plan, paths.seed, shipped))
+
+
+class Convergence:
+    """Repeats rounds. Keeps only what would be wasteful to ask each time; a new one loses nothing."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        incus: Incus,
+        board: Board,
+        held: Held,
+        console: Console,
+        say: Callable[[str], None],
+        tls_app: Callable[[tokens.Verifier], Flask],
+    ) -> None:
+        self._paths = paths
+        self._incus = incus
+        self._board = board
+        self._held = held
+        self._console = console
+        self._say = say
+        self._tls_app = tls_app
+        self._tls: wsgi.Server | None = None
+        self._abilities: instances.HostAbilities | None = None
+        self._backoff = Backoff()
+        self._began = time.monotonic()
+        self._steps = PREPARED
+        self._prepared = False
+        self.ready = False
+        self.failures: dict[str | None, AgentError] = {}
+
+    def round(self) -> bool:
+        """Do one round; returns whether every enabled appliance is healthy. Raises AgentError when it cannot go on."""
+        self.failures = {}
+        intent = read_intent(self._paths)
+        self._board.introduce(intent.distribution)
+        self._prepare_progress(0, "making secrets and the certificate authority")
+        renderer, renewed = self._prepare(intent)
+        self._prepare_progress(1, "setting Incus up")
+        self._set_up_incus(intent, renderer)
+        self._prepared = True
+        actual = execute.observe(self._incus)
+        wanted = self._desired(intent)
+        actions = reconcile.reconcile(wanted, actual)
+        self._steps = max(self._steps, PREPARED + len(actions) + len(intent.distribution.appliances))
+        if actions:
+            self._act(actions, intent, wanted)
+        watch = Watch(self._incus, self._board, self._held, self._paths.ca / "ca.crt", self._say, self._backoff)
+        self._reload(intent, watch, renewed, actual)
+        healthy = self._look_at_all(intent, watch)
+        self._console.show(intent.distribution, renderer.outside, self._password(intent.distribution))
+        return healthy
+
+    # preparing ------------------------------------------------------------------------------------------------
+
+    def _prepare(self, intent: Intent) -> tuple[runtime.Renderer, dict[str, set[str]]]:
+        """Secrets, CA, tokens, runtime folders; returns the renderer and the renewed daemons by appliance."""
+        paths, shipped = self._paths, intent.distribution
+        for folder in (paths.var, paths.runtime):
+            files.folder(folder, mode=0o711)
+        files.folder(paths.state, mode=0o700)
+        released = datetime.date.fromisoformat(shipped.released)
+        seen = outside.look(shipped.network.bridge)
+        title = f"{shipped.title['en']} CA of {seen.hostname}"
+        authority = ca.Authority(paths.ca, title, released, datetime.datetime.now(datetime.UTC))
+        known = tokens.ensure_all(paths.tokens, shipped)
+        renderer = runtime.Renderer(paths, shipped, authority, seen, known, self._owner_base())
+        renewed = {one.name: renderer.render(one) for one in shipped.appliances}
+        return renderer, renewed
+
+    def _owner_base(self) -> int:
+        """First host id of the containers' id map, where the kernel cannot shift owners; else 0."""
+        if self._abilities is None or self._abilities.shifts_mounts:
+            return 0
+        return id_base(Path("/etc/subuid"))
+
+    def _set_up_incus(self, intent: Intent, renderer: runtime.Renderer) -> None:
+        described = self._incus.wait_ready(INCUS_START)
+        if self._abilities is None:
+            self._abilities = abilities.probe(described)
+            if not self._abilities.shifts_mounts:
+                renderer.owner_base = self._owner_base()
+                for one in intent.distribution.appliances:
+                    renderer.render(one)
+        if self._incus.pool(preseed.POOL) is None:
+            storage = preseed.choose_storage(intent.distribution)
+        else:
+            storage = self._existing_storage(intent.distribution)
+        for done in preseed.apply(self._incus, preseed.desired(intent.distribution, storage)):
+            self._say(done)
+        self._serve_tls(intent.distribution, renderer)
+
+    def _existing_storage(self, shipped: Distribution) -> preseed.Storage:
+        """The storage that the pool was made of: it is not chosen anew when a volume group appears later."""
+        pool = self._incus.pool(preseed.POOL)
+        driver = pool["driver"] if pool else None
+        return preseed.choose_storage(shipped, driver if driver in ("lvm", "btrfs") else None)
+
+    def _serve_tls(self, shipped: Distribution, renderer: runtime.Renderer) -> None:
+        network = shipped.network
+        certificate, key = self._paths.ca / "agent.crt", self._paths.ca / "agent.key"
+        subject = ca.subject_of([f"{AGENT_ENDPOINT}.{network.domain}"], [str(network.host)])
+        renewed = renderer.authority.ensure(certificate, key, subject)
+        if self._tls is None:
+            app = self._tls_app(tokens.Verifier(renderer.service_tokens))
+            self._tls = server.serve_tls(app, str(network.host), AGENT_PORT, certificate, key)
+        elif renewed:
+            server.renew(self._tls, certificate, key)
+
+    # acting ---------------------------------------------------------------------------------------------------
+
+    def _desired(self, intent: Intent) -> list[instances.DesiredInstance]:
+        assert self._abilities is not None
+        return instances.desired_instances(
+            intent.distribution,
+            intent.image_list,
+            intent.plan,
+            self._held.appliances(),
+            self._paths.runtime,
+            self._abilities,
+        )
+
+    def _act(self, actions: list[reconcile.Action], intent: Intent, wanted: list[instances.DesiredInstance]) -> None:
+        def announce(done: int, text: str) -> None:
+            self._say(text)
+            self._progress(PREPARED + done, text, acting=True)
+            self._refresh_console(intent)
+
+        executor = execute.Executor(
+            self._incus,
+            wanted,
+            intent.image_list,
+            self._paths.images,
+            self._paths.image_mount,
+            announce,
+            lambda name, providers: self._wait_for(intent, name, providers),
+        )
+        for error in executor.execute(actions):
+            self.failures[error.appliance] = error
+            self._say(error.sentence())
+
+    def _wait_for(self, intent: Intent, name: str, providers: tuple[str, ...]) -> None:
+        """Wait until the appliances that `name` consumes are healthy. After a bound it starts all the same:
+        its own health page then says what is missing, and a broken neighbour does not keep everybody down.
+        """
+        watch = Watch(self._incus, self._board, self._held, self._paths.ca / "ca.crt", self._say, self._backoff)
+        deadline = time.monotonic() + PROVIDER_WAIT
+        for provider in providers:
+            appliance = intent.distribution.appliance(provider)
+            while not watch.look(appliance, intent.plan):
+                status = self._board.appliance(provider)
+                if status is None or status.state == "absent":
+                    break
+                if time.monotonic() > deadline:
+                    self._say(f"{name} starts without {provider}, which is not well: {status.detail}")
+                    break
+                time.sleep(LOOK)
+
+    def _reload(self, intent: Intent, watch: Watch, renewed: dict[str, set[str]], before: reconcile.Actual) -> None:
+        """Let daemons that ran already take up a certificate that was renewed under them."""
+        for name, daemons in renewed.items():
+            appliance = intent.distribution.appliance(name)
+            found = before.instances.get(appliance.instance)
+            if found is not None and found.running:
+                for daemon in sorted(daemons):
+                    self._say(f"{name}.{daemon} has a new certificate")
+                    watch.systemctl(appliance, "try-reload-or-restart", appliance.daemon(daemon).unit)
+
+    # looking --------------------------------------------------------------------------------------------------
+
+    def _look_at_all(self, intent: Intent, watch: Watch) -> bool:
+        waiting: list[Appliance] = []
+        for appliance in intent.distribution.start_order():
+            if not watch.look(appliance, intent.plan):
+                waiting.append(appliance)
+            if appliance.name in self.failures:
+                self._show_failure(appliance, intent.plan, self.failures[appliance.name])
+        if self.failures:
+            raise next(iter(self.failures.values()))
+        total = len(intent.distribution.appliances)
+        if waiting:
+            self._progress(self._steps - len(waiting), f"waiting for {', '.join(one.name for one in waiting)}")
+        elif not self.ready:
+            self._become_ready(intent)
+        else:
+            self._board.progress("running", total, total, "all appliances are healthy")
+        return not waiting
+
+    def _show_failure(self, appliance: Appliance, plan: Plan, error: AgentError) -> None:
+        before = self._board.appliance(appliance.name)
+        self._board.show(
+            ApplianceStatus(
+                appliance.name,
+                appliance.instance,
+                appliance.title,
+                "error",
+                plan.enabled(appliance.name),
+                "failing",
+                error.sentence(),
+                before.daemons if before else (),
+            )
+        )
+
+    def _become_ready(self, intent: Intent) -> None:
+        seconds = time.monotonic() - self._began
+        total = len(intent.distribution.appliances)
+        if not self._paths.first_boot.exists():
+            files.write_json(self._paths.first_boot, {"seconds": round(seconds, 1)})
+        self.ready = True
+        self._board.progress("running", total, total, "all appliances are healthy")
+        self._refresh_console(intent)
+        self._console.milestone(f"ready in {seconds:.1f} s")
+
+    # telling --------------------------------------------------------------------------------------------------
+
+    def _prepare_progress(self, done: int, text: str) -> None:
+        if not self._prepared:
+            self._progress(done, text)
+
+    def _progress(self, done: int, text: str, *, acting: bool = False) -> None:
+        if self.ready and not acting:
+            return  # routine of a running host: nothing to announce
+        phase: Phase = "converging" if self._paths.first_boot.exists() else "first-boot"
+        self._board.progress(phase, done, self._steps, text)
+        self._console.milestone(f"phase {phase} {done}/{self._steps} {text}")
+
+    def _refresh_console(self, intent: Intent) -> None:
+        seen = outside.look(intent.distribution.network.bridge)
+        self._console.show(intent.distribution, seen, self._password(intent.distribution))
+
+    def _password(self, shipped: Distribution) -> str | None:
+        """The administrator's first password; None once auth says that it has been changed."""
+        marker = self._paths.password_changed
+        owners = [one for one in shipped.appliances if ADMINISTRATOR in one.secrets]
+        if not owners or marker.exists():
+            return None
+        status = self._board.appliance(owners[0].name)
+        if status is not None and status.state == "running":
+            try:
+                ran = self._incus.run(
+                    owners[0].instance,
+                    ["test", "-e", PASSWORD_CHANGED],
+                    appliance=owners[0].name,
+                    step="ask for the password's state",
+                )
+            except AgentError:
+                return secretstore.once(self._paths.secrets / owners[0].name / ADMINISTRATOR, readable=True)
+            if ran.code == 0:
+                files.write(marker, "")
+                return None
+        return secretstore.once(self._paths.secrets / owners[0].name / ADMINISTRATOR, readable=True)
+
+
+def id_base(subuid: Path) -> int:
+    """First host id that the container daemon gives to containers: root's largest range in /etc/subuid."""
+    ranges = []
+    if subuid.exists():
+        for line in subuid.read_text().splitlines():
+            owner, _, numbers = line.partition(":")
+            if owner == "root" and numbers.replace(":", "").isdigit():
+                first, count = numbers.split(":")
+                ranges.append((int(count), int(first)))
+    return max(ranges)[1] if ranges else 1_000_000
+
+
+def forget_mounts(paths: Paths) -> None:
+    """Take away what an earlier agent that was killed left mounted."""
+    images.unmount(paths.image_mount)

@@ -1,0 +1,156 @@
+"""What the five actions mean, for an appliance and for a daemon, and when they have been carried out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from appliances.base.agent import plan as plans
+from appliances.base.agent.board import Board
+from appliances.base.agent.distribution import Appliance, Daemon, Distribution, load_distribution
+from appliances.base.agent.errors import AgentError
+from appliances.base.agent.held import Held
+from appliances.base.agent.incus import Incus
+from appliances.base.agent.paths import Paths
+
+if TYPE_CHECKING:
+    from appliances.base.agent.converge import Convergence
+
+PATIENCE = 300.0  # seconds until the target has to be as wanted
+LOOK = 1.0
+OFF = ("stop", "disable")
+
+
+class Performer:
+    """Carries out one action at a time, in the agent's thread."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        incus: Incus,
+        board: Board,
+        held: Held,
+        convergence: Convergence,
+        say: Callable[[str], None],
+    ) -> None:
+        self._paths = paths
+        self._incus = incus
+        self._board = board
+        self._held = held
+        self._convergence = convergence
+        self._say = say
+
+    def perform(self, action: str, target: str) -> None:
+        """Do `start|stop|restart|enable|disable` to `<appliance>` or `<appliance>.<daemon>` and wait for the result.
+
+        Raises AgentError when it cannot be done, or when the target is not as wanted after 300 s.
+        """
+        distribution = load_distribution(self._paths.distribution)
+        name, _, daemon_name = target.partition(".")
+        appliance = distribution.appliance(name)
+        if daemon_name:
+            self._daemon(action, appliance, appliance.daemon(daemon_name), distribution)
+        else:
+            self._appliance(action, appliance, distribution)
+        self._wait(action, appliance, daemon_name)
+
+    def _appliance(self, action: str, appliance: Appliance, distribution: Distribution) -> None:
+        plan = plans.load(self._paths.plan, distribution)
+        if action in OFF:
+            self._name_consumers(appliance, distribution)
+        if action in ("start", "restart") and not plan.enabled(appliance.name):
+            raise AgentError(
+                "is disabled", appliance=appliance.name, hint=f"asrctl enable {appliance.name} starts it too"
+            )
+        if action in ("enable", "disable"):
+            plan.switch_appliance(appliance.name, action == "enable")
+            plans.save(self._paths.plan, plan)
+        if action == "stop":
+            self._held.hold(appliance.name)
+        else:
+            self._held.release(appliance.name)
+        if action == "restart":
+            found = self._incus.instance(appliance.instance)
+            if found is not None and found["status"] == "Running":
+                self._say(f"stopping {appliance.name}")
+                self._incus.stop(appliance.instance, appliance=appliance.name)
+
+    def _daemon(self, action: str, appliance: Appliance, daemon: Daemon, distribution: Distribution) -> None:
+        plan = plans.load(self._paths.plan, distribution)
+        target = f"{appliance.name}.{daemon.name}"
+        if action in ("start", "restart"):
+            if not plan.daemon_enabled(appliance.name, daemon.name):
+                raise AgentError(
+                    f"{daemon.name} is disabled",
+                    appliance=appliance.name,
+                    hint=f"asrctl enable {target} starts it too",
+                )
+            self._systemctl(action, appliance, daemon)
+        if action in ("enable", "disable"):
+            plan.switch_daemon(appliance.name, daemon.name, action == "enable")
+            plans.save(self._paths.plan, plan)
+        if action == "stop":
+            self._held.hold(target)
+        else:
+            self._held.release(target)
+
+    def _systemctl(self, action: str, appliance: Appliance, daemon: Daemon) -> None:
+        found = self._incus.instance(appliance.instance)
+        if found is None or found["status"] != "Running":
+            raise AgentError("does not run", appliance=appliance.name, hint=f"first: asrctl start {appliance.name}")
+        self._say(f"{action} of {daemon.unit} in {appliance.name}")
+        ran = self._incus.run(
+            appliance.instance,
+            ["systemctl", action, daemon.unit],
+            appliance=appliance.name,
+            step=f"systemctl {action}",
+            timeout=180,
+        )
+        if ran.code != 0:
+            raise AgentError(
+                ran.stderr.strip(),
+                appliance=appliance.name,
+                step=f"systemctl {action}",
+                hint=f"see: asrctl logs {appliance.name}.{daemon.name}",
+            )
+
+    def _name_consumers(self, appliance: Appliance, distribution: Distribution) -> None:
+        consumers = distribution.consumers(appliance.name)
+        if consumers:
+            self._say(f"{appliance.name} is used by {', '.join(consumers)}: they will miss it")
+
+    def _wait(self, action: str, appliance: Appliance, daemon: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._convergence.round()
+            except AgentError as error:
+                if error.appliance in (None, appliance.name):
+                    raise
+            detail = self._lacking(action, appliance.name, daemon)
+            if detail is None:
+                return
+            if time.monotonic() > deadline:
+                raise AgentError(
+                    f"not as wanted after {PATIENCE:.0f} s: {detail}",
+                    appliance=appliance.name,
+                    hint=f"see: asrctl logs {appliance.name}",
+                )
+            self._say(detail)
+            time.sleep(LOOK)
+
+    def _lacking(self, action: str, name: str, daemon: str) -> str | None:
+        """What is still missing, in words; None when the target is as wanted."""
+        appliance = self._board.appliance(name)
+        if appliance is None:
+            return f"{name} is not known yet"
+        state, health, detail = appliance.state, appliance.health, appliance.detail
+        if daemon:
+            one = next(one for one in appliance.daemons if one.name == daemon)
+            if action == "enable" and state in ("stopped", "disabled"):
+                return None  # it will run as soon as its appliance does
+            state, health, detail = one.state, one.health, one.detail
+        if action in OFF:
+            return None if state in ("stopped", "disabled", "absent") else f"{name} is still {state}"
+        return None if health == "ok" else f"{name} is {state}: {detail or 'waiting'}"

@@ -1,0 +1,108 @@
+"""What the installer must know of the machine before it can plan; gathered in one place, so that plans are pure."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliances.base.installer.ask import Link
+from appliances.base.installer.disks import LSBLK, Block, parse
+from appliances.base.installer.errors import InstallError
+from appliances.base.installer.guard import Medium
+from appliances.base.installer.runner import Runner
+
+LIVE = "/run/initramfs/live"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`kernel` is the version of the kernel in the payload; `groups` maps volume groups found to their devices."""
+
+    disks: tuple[Block, ...]
+    groups: dict[str, tuple[str, ...]]
+    links: tuple[Link, ...]
+    kernel: str
+    uefi: bool
+
+
+def gather(runner: Runner, image: str) -> Facts:
+    """All facts for an installation of the squashfs file `image`."""
+    return Facts(
+        disks=tuple(disks(runner)),
+        groups=volume_groups(runner),
+        links=links(),
+        kernel=kernel(runner, image),
+        uefi=any(Path("/sys/firmware/efi/efivars").glob("*")),
+    )
+
+
+def disks(runner: Runner) -> list[Block]:
+    """The block devices of this machine."""
+    return parse(runner.run(LSBLK))
+
+
+def medium(runner: Runner, label: str) -> Medium:
+    """What this machine was booted from; the label alone when the live medium is not mounted."""
+    if not Path(LIVE).is_mount():
+        return Medium(None, label)
+    return Medium(runner.run(["findmnt", "--noheadings", "--output", "SOURCE", LIVE]).strip() or None, label)
+
+
+def volume_groups(runner: Runner) -> dict[str, tuple[str, ...]]:
+    """Volume group → the devices it lies on."""
+    said = runner.run(["pvs", "--reportformat", "json", "--options", "pv_name,vg_name"])
+    groups: dict[str, tuple[str, ...]] = {}
+    for row in json.loads(said)["report"][0]["pv"]:
+        if row["vg_name"]:
+            groups[row["vg_name"]] = (*groups.get(row["vg_name"], ()), row["pv_name"])
+    return groups
+
+
+def links(root: Path = Path("/sys/class/net")) -> tuple[Link, ...]:
+    """The physical Ethernet interfaces, those with a cable first."""
+    found = []
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        if not (folder / "device").exists():
+            continue
+        try:
+            carrier = (folder / "carrier").read_text().strip() == "1"
+        except OSError:  # an interface that is down has no carrier to read
+            carrier = False
+        found.append(Link(folder.name, (folder / "address").read_text().strip(), carrier))
+    return tuple(sorted(found, key=lambda link: not link.carrier))
+
+
+def bring_up(runner: Runner, wait: float = 5.0) -> None:
+    """Switch the interfaces on, so that they can tell whether a cable is in; `wait` seconds at most, for the first.
+
+    With one interface there is nothing to choose, and nobody waits.
+    """
+    names = [link.name for link in links()]
+    for name in names:
+        runner.run(["ip", "link", "set", "dev", name, "up"])
+    end = time.monotonic() + (wait if len(names) > 1 else 0)
+    while time.monotonic() < end and not any(link.carrier for link in links()):
+        time.sleep(0.2)
+
+
+def kernel(runner: Runner, image: str) -> str:
+    """The newest kernel version that has a kernel and an initrd in /boot of the payload."""
+    listed = {Path(line).name for line in runner.run(["unsquashfs", "-l", image, "boot"]).splitlines()}
+    versions = [
+        name.removeprefix("vmlinuz-")
+        for name in listed
+        if name.startswith("vmlinuz-") and f"initrd.img-{name.removeprefix('vmlinuz-')}" in listed
+    ]
+    if not versions:
+        raise InstallError(
+            f"{image} has no /boot/vmlinuz-… with its /boot/initrd.img-…",
+            "build the medium again: the host tree is incomplete",
+        )
+    return max(versions, key=_natural)
+
+
+def _natural(version: str) -> list[tuple[int, str]]:
+    parts = "".join(c if c.isdigit() else f" {c} " for c in version).split()
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -1,0 +1,76 @@
+"""`asrbox check`: everything that can be wrong in a checkout, found without building."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from builder import kickstart, lock, wheels
+from builder.errors import AsrboxError, ErrorList
+from builder.resolve import Resolved
+from builder.run import clean_environment
+
+MEDIUM = {
+    "ks.cfg",
+    "LiveOS/squashfs.img",
+    "asrbox/images.squashfs",
+    "asrbox/images.json",
+    "asrbox/distribution.json",
+    "asrbox/build.json",
+}
+
+
+def check_all(resolved: Resolved) -> Iterator[str]:
+    """Yields one line per part that is sound. Raises AsrboxError or ErrorList for what is not."""
+    daemons = sum(len(appliance.daemons) for appliance in resolved.appliances.values())
+    yield f"manifests: {len(resolved.appliances)} appliances, {daemons} daemons, no clash"
+    text = kickstart.render(resolved.as_json(), resolved.base.family)
+    kickstart.check(text, MEDIUM)
+    yield "kickstart: valid for RHEL9, RHEL10 and our installer"
+    roles = [resolved.host.role, resolved.container.role, *resolved.appliances]
+    check_roles(resolved.project.root / "roles", roles)
+    yield f"roles: {', '.join(roles)}"
+    yield from _check_locks(resolved)
+
+
+def check_roles(folder: Path, roles: list[str]) -> None:
+    """Ansible's own syntax check of every role. Raises ErrorList."""
+    errors: list[AsrboxError] = []
+    with tempfile.TemporaryDirectory(prefix="asrbox-check-") as scratch_name:
+        scratch = Path(scratch_name)
+        (scratch / "ansible.cfg").touch()
+        for role in roles:
+            play = scratch / f"{role}.yml"
+            play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "roles": [role]}]))
+            command = [str(Path(sys.executable).with_name("ansible-playbook")), "--syntax-check", str(play)]
+            environment = clean_environment(
+                {
+                    "HOME": scratch_name,
+                    "ANSIBLE_CONFIG": str(scratch / "ansible.cfg"),
+                    "ANSIBLE_ROLES_PATH": str(folder),
+                    "ANSIBLE_LOCALHOST_WARNING": "false",
+                    "ANSIBLE_NOCOLOR": "1",
+                }
+            )
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+            if done.returncode:
+                errors.append(AsrboxError(f"the role {role!r} is not valid: {done.stderr.strip()}"))
+    if errors:
+        raise ErrorList(errors)
+
+
+def _check_locks(resolved: Resolved) -> Iterator[str]:
+    name, project = resolved.distribution.base, resolved.project
+    found = lock.read(project.lock(name))
+    for tree, packages in resolved.packages().items():
+        if sorted(set(packages)) != sorted(found.wanted.get(tree, [])):
+            raise AsrboxError(f"the lock of {name} is older than the packages of {tree}", hint="run: asrbox lock")
+    count = 0
+    for tree in resolved.python():
+        count += len(wheels.read(project.wheel_lock(name, tree)))
+    yield f"locks: {len(found.packages())} packages of {found.made}, {count} wheels"

@@ -1,0 +1,91 @@
+"""An ISO 9660 file as data: its size by its own account, its files without a mount, its boot records."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from builder.errors import AsrboxError
+from builder.run import run
+
+BLOCK = 2048  # bytes
+_PVD = 16 * BLOCK  # ECMA-119 6.2.1: the first volume descriptor is in block 16
+_EXTENT = re.compile(r"^File data lba: +(\d+) , +(\d+) , +(\d+) , +(\d+) , '(.+)'$", re.MULTILINE)
+_PIECE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What the primary volume descriptor says: label, and size of the whole in bytes."""
+
+    label: str
+    size: int
+
+
+@dataclass
+class Contents:
+    """Boot records as xorriso reports them (`report`), and the extents (block, bytes) of every file."""
+
+    report: str
+    files: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+
+def volume(iso: Path) -> Volume:
+    """Read the primary volume descriptor (ECMA-119 8.4). Raises AsrboxError when the file is no ISO."""
+    with iso.open("rb") as stream:
+        stream.seek(_PVD)
+        descriptor = stream.read(BLOCK)
+    if len(descriptor) < BLOCK:
+        raise AsrboxError(f"{iso} ends before its volume descriptor: it is truncated, or no ISO", hint="get it again")
+    if descriptor[:6] != b"\x01CD001":
+        raise AsrboxError(f"{iso} is not an ISO 9660 image")
+    (blocks,) = struct.unpack_from("<I", descriptor, 80)
+    return Volume(descriptor[40:72].decode("ascii", "replace").rstrip(), blocks * BLOCK)
+
+
+def contents(iso: Path) -> Contents:
+    """Files and boot records. Raises AsrboxError when xorriso cannot read the image."""
+    command: list[str | Path] = ["xorriso", "-indev", iso, "-report_el_torito", "plain"]
+    command += ["-report_system_area", "plain", "-find", "/", "-type", "f", "-exec", "report_lba"]
+    done = run(command)
+    found = Contents(done.stdout)
+    for number, start, _, size, name in _EXTENT.findall(done.stdout):
+        extents = found.files.setdefault(name, [])
+        if int(number) == 0 or not extents:
+            extents.append((int(start), int(size)))
+        else:  # a file of more than 4 GiB has several extents; the size told is that of the whole file
+            extents.append((int(start), 0))
+    return found
+
+
+def read(iso: Path, inside: Contents, name: str) -> bytes:
+    """A small file, whole."""
+    return b"".join(_pieces(iso, inside, name))
+
+
+def sha256(iso: Path, inside: Contents, name: str) -> str:
+    """64 hex digits of the contents of a file of any size."""
+    digest = hashlib.sha256()
+    for piece in _pieces(iso, inside, name):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def size(inside: Contents, name: str) -> int:
+    """Bytes of a file."""
+    return sum(length for _, length in inside.files[name])
+
+
+def _pieces(iso: Path, inside: Contents, name: str) -> Iterator[bytes]:
+    # The extents of one file follow one another without a gap (xorriso writes them so), hence the first start is enough.
+    start = inside.files[name][0][0] * BLOCK
+    left = size(inside, name)
+    with iso.open("rb") as stream:
+        stream.seek(start)
+        while left and (piece := stream.read(min(_PIECE, left))):
+            left -= len(piece)
+            yield piece

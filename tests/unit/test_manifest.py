@@ -1,0 +1,163 @@
+"""Manifests: what is right resolves to addresses, what is wrong is refused with file, line, key and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builder.errors import AsrboxError
+from builder.manifest import format_size, json_schema, parse_size
+from builder.reference import manual
+from builder.resolve import Project, load
+from builder.show import table
+
+from .conftest import ROOT
+
+DISTRO = "distro/asrbox.yaml"
+BILLING = "appliances/asr_billing/appliance.yaml"
+
+
+def spoil(project: Project, file: str, old: str, new: str) -> None:
+    path = project.root / file
+    text = path.read_text()
+    assert text.count(old) >= 1, f"{file} has no {old!r} to spoil"
+    path.write_text(text.replace(old, new, 1))
+
+
+# file, what stands there, what a mistake makes of it, the exact message (without the folder)
+MISTAKES = [
+    (DISTRO, "base: debian-13", "base: debian-99",
+     "asrbox.yaml:5: base: there is no base 'debian-99'\n  hint: known bases: debian-13"),
+    (DISTRO, "  auth: 2", "  warehouse: 2",
+     "asrbox.yaml:15: appliances.warehouse: there is no appliance 'warehouse': appliances/warehouse/appliance.yaml"
+     " does not exist\n  hint: known appliances: asr_billing, auth, base"),
+    (DISTRO, "  auth: 2", "  auth: 1",
+     "asrbox.yaml:15: appliances.auth: block 1 belongs to base already\n  hint: give each appliance a block of its own"),
+    (DISTRO, "  auth: 2", "  auth: 16",
+     "asrbox.yaml:15: appliances.auth: block 16 is outside the network plan 198.18.80.0/20, which has blocks 1 to 15\n"
+     "  hint: take a smaller number or a larger network.range"),
+    (DISTRO, "  auth: 2", "  auth: two",
+     "asrbox.yaml:15: appliances.auth: input should be a valid integer, not 'two'"),
+    (DISTRO, "  root_size: 6GiB", "  root_size: 6 gigs",
+     "asrbox.yaml:20: install.root_size: a size such as 512MiB or 4GiB is expected, not '6 gigs'"),
+    (DISTRO, "  range: 198.18.80.0/20", "  range: 198.18.80.1/20",
+     "asrbox.yaml:9: network.range: 198.18.80.1/20 has host bits set"),
+    (DISTRO, "install:", "instal:",
+     "asrbox.yaml:18: instal: there is no such key\n"
+     "  hint: known keys: appliances, base, distribution, install, network, released, title, version"),
+    (DISTRO, "title: {en: asrbox, ru: asrbox}", "title: {en: asrbox",
+     "asrbox.yaml:8: this is not valid YAML: while parsing a flow mapping expected ',' or '}', but got ':'\n"
+     "  hint: check indentation and quotes"),
+    (DISTRO, "base: debian-13", "base: debian-13\nbase: debian-13",
+     "asrbox.yaml:6: base: the key is given twice (first on line 5)\n  hint: keep one of them"),
+    (BILLING, "    address: 3", "    address: 198.18.99.3",
+     "appliance.yaml:21: daemons.web.address: the address '198.18.99.3' is outside the network plan: asr_billing owns"
+     " 198.18.83.0/24\n  hint: write a host number from 1 to 254 or an address inside 198.18.83.0/24"),
+    (BILLING, "    address: 3\n    port: 443", "    address: 2\n    port: 3050",
+     "appliance.yaml:21: daemons.web.address: 198.18.83.2:3050 belongs to firebird.asr_billing already\n"
+     "  hint: take another address or port"),
+    (BILLING, "    publish: 8442", "    publish: 8441",
+     "appliance.yaml:26: daemons.web.publish: port 8441 of the host publishes web.auth already\n"
+     "  hint: take another port"),
+    (BILLING, "    after: [firebird]", "    after: [postgres]",
+     "appliance.yaml:24: daemons.web.after.0: there is no other daemon 'postgres'\n"
+     "  hint: daemons here: firebird, web"),
+    (BILLING, "consumes: [web.auth]", "consumes: [web.author]",
+     "appliance.yaml:30: consumes.0: there is no endpoint 'web.author'\n"
+     "  hint: endpoints: agent.host, firebird.asr_billing, web.asr_billing, web.auth, web.base"),
+    (BILLING, "volumes:\n", "volumes:\n  twice: {path: /var/lib/asrbox/database, size: 1GiB}\n",
+     "appliance.yaml:29: volumes.database.path: /var/lib/asrbox/database is mounted twice: by twice and database\n"
+     "  hint: give each volume a path of its own"),
+    (BILLING, "limits: {memory: 1GiB, cpu: 2, processes: 400}", "limits: {cpu: 2}",
+     "appliance.yaml:29: limits.memory: this key is required\n  hint: add `memory:`"),
+    (BILLING, "appliance: asr_billing", "appliance: billing",
+     "appliance.yaml:1: appliance: the folder is called 'asr_billing'\n"
+     "  hint: write `appliance: asr_billing` or rename the folder"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "old", "new", "message"), MISTAKES, ids=[m[2].strip()[:40] for m in MISTAKES])
+def test_a_mistake_is_told_with_file_line_key_and_remedy(
+    project: Project, file: str, old: str, new: str, message: str
+) -> None:
+    spoil(project, file, old, new)
+    with pytest.raises(AsrboxError) as failure:
+        load(project)
+    folder = (project.root / file).parent
+    assert message in str(failure.value).replace(f"{folder}/", "")
+
+
+def test_a_missing_role_is_named(project: Project) -> None:
+    (project.root / "roles/auth/tasks/main.yml").unlink()
+    with pytest.raises(AsrboxError, match="the role 'auth' is missing\n  hint: write roles/auth/tasks/main.yml"):
+        load(project)
+
+
+def test_all_mistakes_are_told_at_once(project: Project) -> None:
+    spoil(project, BILLING, "consumes: [web.auth]", "consumes: [web.nobody]")
+    spoil(project, "appliances/auth/appliance.yaml", "address: 2", "address: 300")
+    with pytest.raises(AsrboxError) as failure:
+        load(project)
+    assert "daemons.auth" not in str(failure.value)
+    assert "address" in str(failure.value)
+
+
+def test_a_circle_of_appliances_is_refused(project: Project) -> None:
+    spoil(project, "appliances/auth/appliance.yaml", "consumes: []", "consumes: [web.asr_billing]")
+    with pytest.raises(AsrboxError, match="circle: (auth → asr_billing → auth|asr_billing → auth → asr_billing)"):
+        load(project)
+
+
+def test_every_daemon_gets_the_address_of_the_plan(project: Project) -> None:
+    resolved = load(project)
+    daemons = {
+        f"{daemon['name']}.{appliance['name']}": (daemon["address"], daemon["hostname"])
+        for appliance in resolved.as_json()["appliances"]
+        for daemon in appliance["daemons"]
+    }
+    assert daemons["firebird.asr_billing"] == ("198.18.83.2", "firebird.asr-billing.asrbox.internal")
+    assert daemons["web.asr_billing"] == ("198.18.83.3", "web.asr-billing.asrbox.internal")
+    assert daemons["web.auth"][0] == "198.18.82.2"
+
+
+def test_appliances_start_after_what_they_consume(project: Project) -> None:
+    order = load(project).start_order
+    assert order.index("auth") < order.index("base")
+    assert order.index("auth") < order.index("asr_billing")
+
+
+def test_a_fourth_appliance_needs_only_its_folder_and_role(project: Project) -> None:
+    """What docs/adding-an-appliance.md says, done."""
+    folder = project.root / "appliances/warehouse"
+    folder.mkdir()
+    auth = (project.root / "appliances/auth/appliance.yaml").read_text()
+    (folder / "appliance.yaml").write_text(auth.replace("auth", "warehouse").replace("publish: 8441", "publish: 8449"))
+    (project.root / "roles/warehouse/tasks").mkdir(parents=True)
+    (project.root / "roles/warehouse/tasks/main.yml").write_text("[]\n")
+    spoil(project, DISTRO, "  asr_billing: 3", "  asr_billing: 3\n  warehouse: 4")
+    resolved = load(project)
+    assert str(resolved.address("warehouse", resolved.appliances["warehouse"].daemons["web"])) == "198.18.84.2"
+    assert "web.warehouse.asrbox.internal" in table(resolved)
+
+
+def test_sizes_are_exact() -> None:
+    assert parse_size("4GiB") == 4 * 1024**3
+    assert format_size(parse_size("1536MiB")) == "1536MiB"
+    with pytest.raises(ValueError, match="a size such as"):
+        parse_size("4GB")
+
+
+def test_the_schema_knows_every_file() -> None:
+    assert "appliances" in json_schema()["distro/<name>.yaml"]["properties"]
+
+
+def test_the_reference_is_what_the_models_say() -> None:
+    assert (ROOT / "docs/manifest.md").read_text() == manual() + "\n", "run: make docs"
+
+
+def test_broken_text_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "distro").mkdir()
+    (tmp_path / "distro/asrbox.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(AsrboxError, match=r"asrbox\.yaml: the file is not UTF-8 text"):
+        load(Project(tmp_path))
