@@ -170,7 +170,7 @@ def show(context: click.Context, as_json: bool) -> None:
 @source_options
 @store_options
 @click.pass_context
-def lock_command(context: click.Context, tools: bool, **options: Any) -> None:
+def lock_command(context: click.Context, /, tools: bool, **options: Any) -> None:
     """Resolve the packages of today and write distro/locks/."""
     from builder.relock import relock, relock_tools
 
@@ -184,7 +184,7 @@ def lock_command(context: click.Context, tools: bool, **options: Any) -> None:
             click.echo(line)
 
 
-def _build(context: click.Context, twice: bool, sign_key: str | None, **options: Any) -> None:
+def _build(context: click.Context, /, twice: bool, sign_key: str | None, **options: Any) -> None:
     workshop = _workshop(_load(context), **options)
     if twice:
         from builder.twice import build_twice
@@ -221,10 +221,68 @@ for name in ("build", "iso"):
 @main.command()
 @build_options
 @click.pass_context
-def explain(context: click.Context, **options: Any) -> None:
+def explain(context: click.Context, /, **options: Any) -> None:
     """Say for each step: reused, or to build and because of which change."""
     workshop = _workshop(_load(context), **options)
     click.echo(engine.explain(engine.plan([workshop.pipeline().goal], workshop.pool), done=False))
+
+
+@main.command()
+@click.option("--iso", type=PATH, help="ISO to boot.  [default: the one in dist/]")
+@click.option("--disk", type=PATH, help="Disk image; made when absent, kept afterwards.")
+@click.option("--firmware", type=click.Choice(["bios", "uefi"]), default="bios", show_default=True)
+@click.option("--medium", type=click.Choice(["cd", "usb"]), default="cd", show_default=True)
+@click.option("--install", is_flag=True, help="Install on the disk first, then boot the disk.")
+@click.option("--window", is_flag=True, help="Show the screen of the machine in a window.")
+@click.option("--seed", type=PATH, help="Answer file, given to the machine on a stick.")
+@click.option("--memory", default=3072, show_default=True, help="Memory in MiB.")
+@click.option("--cpus", default=2, show_default=True)
+@click.option("--accel", type=click.Choice(["auto", "kvm", "tcg"]), default="auto", show_default=True)
+@click.option(
+    "--port", "ports", multiple=True, metavar="HOST:GUEST", help="Port of 127.0.0.1 that leads to the machine."
+)
+@click.option("--until", type=click.Choice(["installed", "login", "ready"]), default="ready", show_default=True)
+@click.option("--keep", is_flag=True, help="Leave the machine running until Ctrl-C.")
+@click.pass_context
+def boot(
+    context: click.Context, /, iso: Path | None, disk: Path | None, ports: tuple[str, ...], **options: Any
+) -> None:
+    """Boot the ISO or an installed disk in QEMU, and say what happens or why it failed."""
+    from builder import qemu_boot
+    from builder.pipeline import iso_name
+
+    if iso is None and (options["install"] or disk is None):
+        iso = HERE / "dist" / iso_name(_load(context))
+    forwards = {int(host): int(guest) for host, _, guest in (port.partition(":") for port in ports)}
+    logs = HERE / "build" / "boot"
+    qemu_boot.boot(iso=iso, disk=disk, ports=forwards, logs=logs, **options)
+
+
+@main.command()
+@click.argument("iso", type=PATH)
+@click.option("--keyring", type=PATH, help="Public keys that may have signed the checksums.")
+def verify(iso: Path, keyring: Path | None) -> None:
+    """Check an ISO: checksums, signature, medium, boot records, contents."""
+    from builder.verify import verify as verify_iso
+
+    report = verify_iso(iso, keyring=keyring)
+    click.echo(str(report))
+    if not report.ok:
+        raise SystemExit(1)
+
+
+@main.group(name="seed")
+def seed_group() -> None:
+    """Answer files of the installer."""
+
+
+@seed_group.command(name="check")
+@click.argument("file", type=PATH)
+@click.pass_context
+def seed_check(context: click.Context, file: Path) -> None:
+    """Validate an answer file."""
+    _checked_seed(file, _load(context))
+    click.echo(f"{file}: a valid answer file")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,17 @@ def grub(work: Work, tools: tree.Tools) -> None:
 def _efi_partition(target: Path, loader: Path, work: Work) -> None:
     os.utime(loader, (work.epoch, work.epoch))
     environment = {"SOURCE_DATE_EPOCH": str(work.epoch), "MTOOLS_SKIP_CHECK": "1"}
-    make = ["mkfs.vfat", "-C", "--invariant", "-i", ESP_SERIAL, "-n", "ASRBOXEFI", target, str(ESP_SIZE)]
+    make: list[str | Path] = [
+        "mkfs.vfat",
+        "-C",
+        "--invariant",
+        "-i",
+        ESP_SERIAL,
+        "-n",
+        "ASRBOXEFI",
+        target,
+        str(ESP_SIZE),
+    ]
     run(make, env=environment, log=work.log)
     run(["mmd", "-i", target, "::/EFI", "::/EFI/BOOT"], env=environment, log=work.log)
     run(["mcopy", "-m", "-i", target, loader, "::/EFI/BOOT/BOOTX64.EFI"], env=environment, log=work.log)

@@ -29,8 +29,8 @@ def check_all(resolved: Resolved) -> Iterator[str]:
     """Yields one line per part that is sound. Raises AsrboxError or ErrorList for what is not."""
     daemons = sum(len(appliance.daemons) for appliance in resolved.appliances.values())
     yield f"manifests: {len(resolved.appliances)} appliances, {daemons} daemons, no clash"
-    text = kickstart.render(resolved.as_json(), resolved.base.family)
-    kickstart.check(text, MEDIUM)
+    distribution, family = resolved.as_json(), resolved.base.family
+    kickstart.check(kickstart.render(distribution, family), MEDIUM, distribution, family=family)
     yield "kickstart: valid for RHEL9, RHEL10 and our installer"
     roles = [resolved.host.role, resolved.container.role, *resolved.appliances]
     check_roles(resolved.project.root / "roles", roles)

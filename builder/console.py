@@ -10,6 +10,7 @@ _PAINT = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|\x1b[@-Z\\-_=>78c]"
     rb"|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f]"
 )
+_MOVE = re.compile(rb"\x1b\[\d*(?:;\d*)?[Hf]")  # the cursor goes elsewhere: what follows is another line
 _UNFINISHED_PAINT = re.compile(rb"\x1b(\[[0-?]*[ -/]*|\][^\x07\x1b]*|[()])?$")
 _END = re.compile(rb"\r*\n|\r+")
 
@@ -40,7 +41,7 @@ class LineAssembler:
         # A sequence that is cut in the middle waits for its second half.
         waiting = _UNFINISHED_PAINT.search(data)
         tail = data[waiting.start() :] if waiting else b""
-        *whole, last = _END.split(_PAINT.sub(b"", data[: len(data) - len(tail)]))
+        *whole, last = _END.split(_PAINT.sub(b"", _MOVE.sub(b"\n", data[: len(data) - len(tail)])))
         self._rest = last + tail
         return [Line(seconds, text) for part in whole if (text := _text(part))]
 

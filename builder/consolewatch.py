@@ -195,7 +195,8 @@ class Watch:
 
     def ended(self, target: str) -> Failure:
         """The verdict when the machine went off before `target` was reached."""
-        return self._verdict("ended", f"the machine went off before `{target}` was reached")
+        last = f"; the last it said: `{self.last.text}`" if self.last.text else " without a word"
+        return self._verdict("ended", f"the machine went off before `{target}` was reached{last}")
 
     def _verdict(self, kind: str, sentence: str) -> Failure:
         phase = self.phases[-1].name if self.phases else "before the firmware"

@@ -28,10 +28,10 @@ class Volume:
 
 @dataclass
 class Contents:
-    """Boot records as xorriso reports them (`report`), and the extents (block, bytes) of every file."""
+    """Boot records as xorriso reports them (`report`), and where every file is: its first block, its size in bytes."""
 
     report: str
-    files: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    files: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def volume(iso: Path) -> Volume:
@@ -54,11 +54,9 @@ def contents(iso: Path) -> Contents:
     done = run(command)
     found = Contents(done.stdout)
     for number, start, _, size, name in _EXTENT.findall(done.stdout):
-        extents = found.files.setdefault(name, [])
-        if int(number) == 0 or not extents:
-            extents.append((int(start), int(size)))
-        else:  # a file of more than 4 GiB has several extents; the size told is that of the whole file
-            extents.append((int(start), 0))
+        # A file of more than 4 GiB has several extents, one after the other; each line tells the size of the whole.
+        if int(number) == 0:
+            found.files[name] = (int(start), int(size))
     return found
 
 
@@ -75,17 +73,10 @@ def sha256(iso: Path, inside: Contents, name: str) -> str:
     return digest.hexdigest()
 
 
-def size(inside: Contents, name: str) -> int:
-    """Bytes of a file."""
-    return sum(length for _, length in inside.files[name])
-
-
 def _pieces(iso: Path, inside: Contents, name: str) -> Iterator[bytes]:
-    # The extents of one file follow one another without a gap (xorriso writes them so), hence the first start is enough.
-    start = inside.files[name][0][0] * BLOCK
-    left = size(inside, name)
+    start, left = inside.files[name]
     with iso.open("rb") as stream:
-        stream.seek(start)
+        stream.seek(start * BLOCK)
         while left and (piece := stream.read(min(_PIECE, left))):
             left -= len(piece)
             yield piece

@@ -81,7 +81,7 @@ def parse_copyright(text: str, package: str) -> Licence:
     paragraphs = [_fields(part) for part in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n"))]
     if not paragraphs or "format" not in paragraphs[0]:
         return Licence()
-    texts = {}
+    texts: dict[str, str] = {}
     for paragraph in paragraphs:
         if "license" in paragraph and "files" not in paragraph:
             name, _, body = paragraph["license"].partition("\n")

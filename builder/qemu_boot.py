@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from builder.errors import AsrboxError
 from builder.machine import Machine, new_disk, seed_stick
 from builder.qemu_accel import choose
 from builder.qemu_hardware import Firmware, Hardware, Medium
+from builder.run import run
 
 # Seconds; generous for emulation on a loaded host, as a hung machine is noticed by its silence long before.
 LIMITS: dict[Target, float] = {"installed": 1500.0, "ready": 1500.0, "login": 600.0}
@@ -74,6 +76,7 @@ def boot(
         if path is not None and not path.is_file():
             raise AsrboxError(f"the file {path} does not exist")
     folder = logs or Path(tempfile.mkdtemp(prefix="asrbox-boot-"))
+    shown = _display() if window else None
     used_accel = choose(accel, iso)
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="asrbox-boot-")))
@@ -86,7 +89,7 @@ def boot(
 
         def hardware(of: Medium, with_seed: bool) -> Hardware:
             return Hardware(
-                firmware=firmware, medium=of, iso=None if of == "none" else iso, cpu=cpu, window=window,
+                firmware=firmware, medium=of, iso=None if of == "none" else iso, cpu=cpu, window=shown,
                 disks=(target_disk,) if target_disk else (), seed=stick if with_seed else None,
                 first="disk" if of == "none" else "medium", memory=memory, cpus=cpus, accel=used_accel,
                 ports=dict(ports or {}), reboots=of == "none",
@@ -121,6 +124,18 @@ def _power_on(name: str, hardware: Hardware, folder: Path, until: Target | None,
             done.phases = machine.watch.phases
             done.cpu_seconds = machine.cpu_seconds()
     return done
+
+
+def _display() -> Literal["gtk", "sdl"]:
+    """Which window this QEMU can open here. Raises AsrboxError when it can open none."""
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise AsrboxError("there is no screen to open a window on", hint="leave --window out, or set DISPLAY")
+    known = run(["qemu-system-x86_64", "-display", "help"]).stdout.split()
+    if "gtk" in known:
+        return "gtk"
+    if "sdl" in known:
+        return "sdl"
+    raise AsrboxError("this QEMU cannot open a window", hint="run: apt-get install qemu-system-gui")
 
 
 def _stay(machine: Machine) -> None:

@@ -20,9 +20,9 @@ class Hardware:
     """A machine. `memory` in MiB; `ports` maps a port on 127.0.0.1 of this host to a port of the guest.
 
     `disks` are qcow2 files in the order in which the guest sees them. `first` says what the firmware tries first;
-    the other comes next, except that SeaBIOS never tries a stick after a disk. Sticks can be written to, as real ones
-    (what the guest writes is thrown away). `screen` adds a VGA adapter (for a
-    window or a screenshot); without it the firmware writes to the serial line. The guest reaches nothing outside.
+    the other comes next, except that SeaBIOS never tries a stick after a disk. Sticks can be written to, as real
+    ones (what the guest writes is thrown away). `screen` adds a VGA adapter for screenshots, a `window` has it
+    anyway; without it the firmware writes to the serial line. The guest reaches nothing outside.
     """
 
     firmware: Firmware = "bios"
@@ -37,7 +37,7 @@ class Hardware:
     accel: Accel = "tcg"
     ports: Mapping[int, int] = field(default_factory=dict)
     screen: bool = False
-    window: bool = False
+    window: Literal["gtk", "sdl"] | None = None
     reboots: bool = False
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ def _processor(hardware: Hardware) -> list[str]:
 
 def _display(hardware: Hardware) -> list[str]:
     if hardware.window or hardware.screen:
-        return ["-machine", "pc", "-vga", "std", "-display", "gtk" if hardware.window else "none"]
+        return ["-machine", "pc", "-vga", "std", "-display", hardware.window or "none"]
     return ["-machine", "pc,graphics=off", "-display", "none"]
 
 

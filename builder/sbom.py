@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builder import licences, wheels
+from builder import licences
 from builder.bases import LockedPackage
 from builder.licences import Licence
 from builder.step import Work
-from builder.wheels import LockedWheel
+from builder.wheels import LockedWheel, locked_wheels
 
 CREATOR = "Tool: asrbox"
 NAMESPACE = "https://asrbox.internal/spdx"
@@ -36,14 +36,14 @@ class Contents:
 def step(work: Work, _: Any) -> None:
     """Body of the step `sbom` → out/<tree>.spdx.json for every tree.
 
-    Options: distribution, version, packages (rows per tree), wheels (text of the lock per tree); inputs: the trees.
+    Options: distribution, version, packages (rows per tree), wheels (rows per tree); inputs: the trees.
     """
     for tree, rows in work.options["packages"].items():
         root = work.inputs[tree] / "rootfs"
         packages = [LockedPackage(*row) for row in rows]
         contents = Contents(
             packages,
-            wheels.parse(work.options["wheels"][tree]),
+            locked_wheels(work.options["wheels"][tree]),
             {package.name: licences.of_debian_package(root, package.name) for package in packages},
             wheel_licences(root),
         )

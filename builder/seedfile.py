@@ -21,7 +21,9 @@ def read_checked(path: Path, appliances: list[str]) -> str:
     except SeedError as failure:
         raise ErrorList(
             [
-                AsrboxError(problem.message, hint=problem.hint or None, where=Where(path, problem.line, problem.key or None))
+                AsrboxError(
+                    problem.message, hint=problem.hint or None, where=Where(path, problem.line, problem.key or None)
+                )
                 for problem in failure.problems
             ]
         ) from failure

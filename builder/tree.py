@@ -10,14 +10,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from builder import ansible, store, wheels
 from builder.bases import Base, LockedPackage
 from builder.errors import AsrboxError
 from builder.run import run
 from builder.step import Work
-from builder.wheels import LockedWheel
+from builder.wheels import locked_wheels
 
 PREFIX = "opt/asrbox"
 LEFTOVERS = (
@@ -41,11 +40,6 @@ class Tools:
 def locked(options: Sequence[Sequence[object]]) -> list[LockedPackage]:
     """Step options → locked packages."""
     return [LockedPackage(*row) for row in options]  # type: ignore[arg-type]
-
-
-def locked_wheels(options: Sequence[Sequence[Any]]) -> list[LockedWheel]:
-    """Step options → locked wheels."""
-    return [LockedWheel(name, version, tuple(hashes), tuple(python)) for name, version, hashes, python in options]
 
 
 def copy_tree(source: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from builder import log
 from builder.errors import AsrboxError, Where
@@ -33,6 +34,11 @@ class LockedWheel:
     version: str
     hashes: tuple[str, ...]
     python: tuple[str, ...] = ()
+
+
+def locked_wheels(options: Iterable[Sequence[Any]]) -> list[LockedWheel]:
+    """Step options → locked wheels."""
+    return [LockedWheel(name, version, tuple(hashes), tuple(python)) for name, version, hashes, python in options]
 
 
 def render(wheels: Iterable[LockedWheel], title: str) -> str:

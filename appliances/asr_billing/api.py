@@ -33,7 +33,9 @@ def blueprint(database: Database) -> Blueprint:
         try:
             cursor = read_cursor(text, sort) if text else None
         except BadCursor as error:
-            raise _bad_parameter("cursor", _("Take it from “next” or “previous” of an answer in the same order.")) from error
+            raise _bad_parameter(
+                "cursor", _("Take it from “next” or “previous” of an answer in the same order.")
+            ) from error
         limit = _limit()
         with database.transaction(read_only=True) as transaction:
             page = subscriber_store.page(

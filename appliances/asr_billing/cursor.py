@@ -37,9 +37,11 @@ def read_cursor(text: str, sort: str) -> Cursor:
     """The cursor that `str()` wrote for a list sorted by `sort`. Raises BadCursor."""
     try:
         read = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode())
-        made_for, value, id_, backwards = read
-    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
+    except (ValueError, binascii.Error, RecursionError) as error:
         raise BadCursor("not a cursor of this list") from error
+    if not isinstance(read, list) or len(read) != 4:
+        raise BadCursor("not a cursor of this list")
+    made_for, value, id_, backwards = read
     if made_for != sort:
         raise BadCursor("made for another order")
     sound = isinstance(value, str) and len(value) <= LONGEST_TEXT and type(id_) is int and 0 < id_ <= LARGEST_ID

@@ -20,7 +20,12 @@ PATIENCE_SECONDS = 3.0  # so long a request waits for a free connection
 
 # Codes of iberror.h
 _UNIQUE = {335544665, 335544349}  # unique_key_violation, no_dup
-_CHANGED = {335544336, 335544451, 335544510, 335544878}  # deadlock, update_conflict, lock_timeout, concurrent_transaction
+_CHANGED = {
+    335544336,
+    335544451,
+    335544510,
+    335544878,
+}  # deadlock, update_conflict, lock_timeout, concurrent_transaction
 _LOGIN = {335544472, 335545106}  # login, login_error
 _NO_FILE = {335544344, 335544734}  # io_error, io_open_err
 _AWAY = {335544721, 335544722, 335544726, 335544727, 335544741, 335544856, 335544648, 335544794}

@@ -40,10 +40,10 @@ class Pool:
 
     def close(self) -> None:
         """Close what is idle. Without this the driver crashes when the interpreter ends."""
-        for _ in range(self._places.qsize()):
-            place = self._places.get()
-            if place is not None:
-                close(place)
+        idle = [self._places.get() for _ in range(self._places.qsize())]
+        for connection in idle:
+            if connection is not None:
+                close(connection)
             self._places.put(None)
 
 
@@ -56,25 +56,6 @@ def _alive(connection: Any) -> bool:
         close(connection)
         return False
     return True
-
-
-def close(self) -> None:
-        """Close what is idle. Without this the driver crashes when the interpreter ends."""
-        for _ in range(self._places.qsize()):
-            place = self._places.get()
-            if place is not None:
-                close(place)
-            self._places.put(None)
-
-    @staticmethod
-    def _alive(connection: Any) -> Any:
-        if connection is not None:
-            try:
-                connection.ping()
-            except Exception:  # whatever it is, a new connection is the cure
-                close(connection)
-                return None
-        return connection
 
 
 def close(connection: Any) -> None:

@@ -1,4 +1,8 @@
-"""What a subscriber is found by: words, each found by its beginning. Plain functions over texts."""
+"""What a subscriber is found by: words, each found by its beginning; numbers of up to three digits only whole.
+
+House 5 is not house 51, and three digits are in every phone. So every stored word has the sign END behind it, and a term
+that has to be a whole word ends in it too. Plain functions over texts.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import unicodedata
 
 from appliances.asr_billing.subscriber import Details
 
-LONGEST_WORD = 64  # characters; the column subscriber_word.word is as long
+END = "."
+LONGEST_WORD = 63  # characters, without END; the column subscriber_word.word holds both
 MOST_TERMS = 8
 SHORTEST_PHONE_END = 4  # digits: people remember a number by its end
 _WORD = re.compile(r"[^\W_]+")
@@ -29,22 +34,21 @@ def words(text: str) -> list[str]:
 
 
 def search_words(details: Details) -> set[str]:
-    """Every word by whose beginning a subscriber is found."""
+    """Every word by whose beginning a subscriber is found, with END behind it."""
     found = {word for text in (details.name, details.contract, details.email, details.address) for word in words(text)}
     found.add("".join(words(details.contract))[:LONGEST_WORD])
     digits = details.phone.removeprefix("+")
     found.update(digits[start:] for start in range(max(1, len(digits) - SHORTEST_PHONE_END + 1)))
     if details.phone.startswith("+7"):
         found.add("8" + digits[1:])  # as it is dialled inside Russia
-    found.discard("")
-    return found
+    return {word + END for word in found if word}
 
 
 def search_terms(query: str) -> list[str]:
-    """What must all be found, longest first: the words of a query; a query of digits and signs is one number."""
+    """Beginnings that must all be found, longest first. A query of digits and signs is one number."""
     query = query.strip()
     digits = "".join(character for character in query if character in "0123456789")
     if len(digits) >= SHORTEST_PHONE_END and _NUMBER_ONLY.fullmatch(query):
         return [digits[:LONGEST_WORD]]
     unique = sorted(set(words(query)), key=lambda word: (-len(word), word))
-    return unique[:MOST_TERMS]
+    return [word + END if word.isdigit() and len(word) < SHORTEST_PHONE_END else word for word in unique[:MOST_TERMS]]

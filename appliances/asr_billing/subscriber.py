@@ -138,6 +138,10 @@ def _is_phone(text: str) -> bool:
 def _visible(line: str) -> str:
     """The line without what nobody sees: control and format characters become spaces, lone surrogates vanish."""
     return "".join(
-        "" if unicodedata.category(character) in ("Cs", "Cf") else " " if unicodedata.category(character) == "Cc" else character
+        ""
+        if unicodedata.category(character) in ("Cs", "Cf")
+        else " "
+        if unicodedata.category(character) == "Cc"
+        else character
         for character in line
     )

@@ -1,4 +1,4 @@
-"""auth: who may do what. Accounts of staff, sessions of browsers, tokens of programs, and the answer to “who is this?”."""
+"""auth: who may do what. Accounts of staff, sessions of browsers, tokens of programs."""
 
 from __future__ import annotations
 

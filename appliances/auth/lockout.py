@@ -26,8 +26,8 @@ class Rule:
         """How long to wait after that many failures in a row."""
         if failures < self.free:
             return timedelta(0)
-        doublings = min(failures - self.free, 32)
-        return min(self.first * 2**doublings, self.longest)
+        doublings: int = min(failures - self.free, 32)
+        return min(self.first * (1 << doublings), self.longest)
 
 
 # By login the wait stays short: otherwise anybody could lock the administrator out for hours by typing nonsense.

@@ -107,7 +107,8 @@ def revoke(store: Store, account_id: int, login: str, token_id: int, address: st
     now = datetime.now(UTC)
     with store.write() as db:
         row = db.execute(
-            "UPDATE token SET revoked_at = ? WHERE id = ? AND account_id = ? AND revoked_at IS NULL RETURNING kind, name",
+            "UPDATE token SET revoked_at = ? WHERE id = ? AND account_id = ? AND revoked_at IS NULL"
+            " RETURNING kind, name",
             (moment(now), token_id, account_id),
         ).fetchone()
         if row is None:
@@ -135,7 +136,8 @@ def end_session(store: Store, token: str, address: str) -> bool:
 def end_other_sessions(db: sqlite3.Connection, account_id: int, keep: str, now: datetime) -> None:
     """End all sessions of the account but that of the token `keep`."""
     db.execute(
-        "UPDATE token SET revoked_at = ? WHERE account_id = ? AND kind = 'session' AND revoked_at IS NULL AND hash <> ?",
+        "UPDATE token SET revoked_at = ?"
+        " WHERE account_id = ? AND kind = 'session' AND revoked_at IS NULL AND hash <> ?",
         (moment(now), account_id, digest(keep)),
     )
 

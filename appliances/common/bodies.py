@@ -14,7 +14,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def json_body(model: type[Model]) -> Model:
-    """The body of this request as `model`. Raises Problem: 415 not JSON by its type, 400 not JSON, 422 with `errors`."""
+    """The body of this request as `model`. Raises Problem: 415 other type, 400 not JSON, 422 with `errors`."""
     if not request.is_json:
         raise Problem(415, _("JSON is expected"), _("Send it as “Content-Type: application/json”."))
     try:

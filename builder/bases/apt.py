@@ -109,10 +109,11 @@ class Apt:
         """Whether a mirror has dists/<suite>. Raises AsrboxError when the mirror does not answer."""
         if is_local(uri):
             return (local_path(uri) / "dists" / suite).is_dir()
-        target = str(self.folder / "probe")
+        target = self.folder / "probe"
         said = ""
         for name in ("InRelease", "Release"):
-            done = self._run("/usr/lib/apt/apt-helper", "download-file", f"{uri}/dists/{suite}/{name}", target)
+            target.unlink(missing_ok=True)  # apt would take it for the beginning of this download
+            done = self._run("/usr/lib/apt/apt-helper", "download-file", f"{uri}/dists/{suite}/{name}", str(target))
             if done.code == 0:
                 return True
             said = done.stdout + done.stderr

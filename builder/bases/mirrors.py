@@ -119,11 +119,11 @@ def _mmdebstrap_roots(suite: str) -> dict[str, str]:
 
 
 def _places(root: str, archive: str) -> list[str]:
-    places = [root]
-    if archive != "debian":
-        places.append(f"{root.rsplit('/', 1)[0]}/{archive}")
-        places.append(f"{root}-{archive.removeprefix('debian-')}")
-    return places
+    if archive == "debian":
+        return [root]
+    if not urlsplit(root).path:
+        return [root, f"{root}/{archive}"]
+    return [root, f"{root.rpartition('/')[0]}/{archive}", f"{root}-{archive.removeprefix('debian-')}"]
 
 
 def _as_uri(mirror: str) -> str:

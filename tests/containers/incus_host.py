@@ -140,7 +140,7 @@ class IncusHost:
     # programs -----------------------------------------------------------------------------------------------------
 
     def run(self, argv: list[str], *, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        """Run a program in the host; its output is text. With `check`, a failure is an AssertionError that quotes it."""
+        """Run a program in the host; its output is text. With `check`, a failure is an AssertionError quoting it."""
         done = subprocess.run(
             [*self._enter(), *argv],
             env={"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root"},

@@ -91,9 +91,7 @@ class FirebirdServer:
         table = [*Path("/proc/net/tcp").read_text().splitlines(), *Path("/proc/net/tcp6").read_text().splitlines()]
         ends = [line.split()[1] for line in table if line.split()[3] == "0A"]
         hexadecimal = [end.split(":")[0] for end in ends if int(end.split(":")[1] or "0", 16) == PORT]
-        return {
-            socket.inet_ntoa(bytes.fromhex(text)[::-1]) if len(text) == 8 else f"[{text}]" for text in hexadecimal
-        }
+        return {socket.inet_ntoa(bytes.fromhex(text)[::-1]) if len(text) == 8 else f"[{text}]" for text in hexadecimal}
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the tree as root, with the unit's environment."""
@@ -133,7 +131,9 @@ class FirebirdServer:
         return re.findall(rf"^{key}=(.*)$", (self.tree / UNIT).read_text(), re.MULTILINE)
 
     def _account(self) -> tuple[int, int]:
-        line = next(line for line in (self.tree / "etc/passwd").read_text().splitlines() if line.startswith("firebird:"))
+        line = next(
+            line for line in (self.tree / "etc/passwd").read_text().splitlines() if line.startswith("firebird:")
+        )
         _, _, user, group, *_ = line.split(":")
         return int(user), int(group)
 

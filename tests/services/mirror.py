@@ -1,4 +1,4 @@
-"""A small signed Debian mirror: packages made here, indices by apt-ftparchive, signatures by GnuPG, served on 127.0.0.1.
+"""A small signed Debian mirror: packages made here, indices by apt-ftparchive, signed by GnuPG, served on 127.0.0.1.
 
 The server can be told to break off a file once, and remembers what it was asked for.
 """

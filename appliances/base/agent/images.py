@@ -16,8 +16,8 @@ from appliances.base.agent.incus import Incus
 BLOCK = 1 << 20  # bytes per send
 ALIAS = "asrbox/"
 
-# Bytes decide: the builder computes the fingerprint with the same command and with tar out of the same base (GNU tar 1.34
-# and 1.35 write different headers for the same files), so change both or none.
+# Bytes decide: the builder computes the fingerprint with the same command and with tar out of the same base (GNU tar
+# 1.34 and 1.35 write different headers for the same files), so change both or none.
 TAR = [
     "tar",
     "--sort=name",
@@ -44,31 +44,34 @@ class TarStream:
 
     def __iter__(self) -> Iterator[bytes]:
         # Not a pipe: where the kernel's squashfs has no xattrs, tar warns once per file and would fill it up.
-        complaints = tempfile.TemporaryFile()
-        tar = subprocess.Popen(  # noqa: S603
-            [TAR[0], "-C", str(self._folder), *TAR[1:]],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-        )
+        with tempfile.TemporaryFile() as complaints:
+            tar = subprocess.Popen(  # noqa: S603
+                [TAR[0], "-C", str(self._folder), *TAR[1:]],
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+            )
+            try:
+                yield from self._blocks(tar)
+                if tar.wait() != 0:
+                    raise self._error(f"tar failed: {_last_line(complaints)}")
+            finally:
+                if tar.poll() is None:
+                    tar.kill()
+                    tar.wait()
+
+    def _blocks(self, tar: subprocess.Popen[bytes]) -> Iterator[bytes]:
+        """What tar writes, which has to be exactly as long as the build said."""
         assert tar.stdout is not None
         sent = 0
-        try:
-            while block := tar.stdout.read(BLOCK):
+        with tar.stdout as output:
+            while block := output.read(BLOCK):
                 sent += len(block)
                 if sent > self.len:
                     raise self._error(f"it is longer than the {self.len} bytes that images.json names")
                 yield block
-            if tar.wait() != 0:
-                raise self._error(f"tar failed: {_last_line(complaints)}")
-            if sent != self.len:
-                raise self._error(f"it has {sent} bytes, images.json names {self.len}")
-        finally:
-            if tar.poll() is None:
-                tar.kill()
-                tar.wait()
-            tar.stdout.close()
-            complaints.close()
+        if sent != self.len and tar.wait() == 0:
+            raise self._error(f"it has {sent} bytes, images.json names {self.len}")
 
     def _error(self, message: str) -> AgentError:
         return AgentError(

@@ -34,7 +34,9 @@ def test_found_by_the_beginnings_of_words_and_by_the_end_of_a_phone(query: str) 
     assert found(query)
 
 
-@pytest.mark.parametrize("query", ["семенова", "енов", "иозеф", "2026-0043", "912346", "ленина 6", "6780"])
+@pytest.mark.parametrize(
+    "query", ["семенова", "енов", "иозеф", "2026-0043", "912346", "ленина 6", "ленина 1", "6780", "789"]
+)
 def test_not_found_by_something_else(query: str) -> None:
     assert not found(query)
 
@@ -54,6 +56,13 @@ def test_a_query_without_words_asks_for_nothing(query: str) -> None:
     assert search_terms(query) == []
 
 
+def test_a_short_number_is_a_whole_word() -> None:
+    assert found("5", SEMYONOV)
+    assert not found("5", Details("1", "Петров", "person", address="Ленина, 51"))
+    assert found("7", Details("7", "Петров", "person"))
+    assert not found("7", Details("70", "Петров", "person"))
+
+
 def test_terms_are_few_short_and_begin_with_the_rarest() -> None:
-    assert search_terms("а бб ввв ввв " + "г" * 500) == ["г" * 64, "ввв", "бб", "а"]
+    assert search_terms("а бб ввв ввв " + "г" * 500) == ["г" * 63, "ввв", "бб", "а"]
     assert len(search_terms(" ".join(f"слово{n}а" for n in range(50)))) == 8

@@ -1,0 +1,269 @@
+"""The agent against a real Incus: first start, orders, accidents, new images."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from appliances.base.agent.images import TAR
+from tests.containers.incus_host import IncusHost
+
+AUTH_MARK = "/var/lib/asrbox/data/kept-by-the-test"
+
+
+def appliance(host: IncusHost, name: str) -> dict[str, Any]:
+    return next(one for one in host.status()["appliances"] if one["name"] == name)
+
+
+def init_of(host: IncusHost, instance: str) -> int:
+    """The process id of a container's PID 1: another one after every start."""
+    return int(json.loads(host.incus("query", f"/1.0/instances/{instance}/state"))["pid"])
+
+
+def instances(host: IncusHost) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads(host.incus("list", "--format=json"))
+    return listed
+
+
+def until(condition: Callable[[], bool], timeout: float = 120) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.2)
+
+
+def test_first_start_ends_with_every_daemon_answering_on_its_own_address(host: IncusHost) -> None:
+    status = host.status()
+
+    assert status["phase"] == "running"
+    daemons = [daemon for one in status["appliances"] for daemon in one["daemons"]]
+    assert [daemon["health"] for daemon in daemons] == ["ok"] * len(daemons)
+    addresses = [daemon["address"] for daemon in daemons]
+    assert len(set(addresses)) == len(addresses)
+    billing = appliance(host, "asr_billing")
+    shown = host.in_container("asr-billing", "ip", "-4", "-brief", "address", "show", "eth0")
+    assert all(f"{daemon['address']}/20" in shown for daemon in billing["daemons"])
+
+
+def test_every_container_is_unprivileged_and_never_started_by_incus_itself(host: IncusHost) -> None:
+    for one in instances(host):
+        assert one["config"]["security.privileged"] == "false"
+        assert one["config"]["boot.autostart"] == "false"
+        assert host.in_container(one["name"], "cat", "/proc/self/uid_map").split()[1] != "0"
+
+
+def test_a_container_reads_its_runtime_folder_and_cannot_change_it(host: IncusHost) -> None:
+    secret = host.in_container("auth", "stat", "-c", "%u:%g %a", "/etc/asrbox/secrets/administrator-password")
+    assert secret.strip() == "0:900 640"
+
+    refused = host.run(["incus", "exec", "auth", "--", "touch", "/etc/asrbox/x"], check=False)
+    assert "Read-only file system" in refused.stderr
+
+
+def test_the_tls_api_wants_the_token_of_base(host: IncusHost) -> None:
+    token = host.path("/var/lib/asrbox/runtime/base/tokens/agent.host").read_text()
+    program = """
+import http.client, ssl, sys
+context = ssl.create_default_context(cafile="/var/lib/asrbox/ca/ca.crt")
+context.check_hostname = False  # the name is not in this host's resolver; the chain is what is tried
+connection = http.client.HTTPSConnection("198.18.80.1", 8443, context=context)
+connection.request("GET", "/api/v1/status", headers={"Authorization": "Bearer " + sys.argv[1]})
+print(connection.getresponse().status)
+"""
+
+    def answer(offered: str) -> str:
+        return host.run(["/opt/asrbox/bin/python", "-c", program, offered]).stdout.strip()
+
+    assert answer(token) == "200"
+    assert answer(token[:-1]) == "401"
+
+
+def test_check_passes_and_says_what_was_checked(host: IncusHost) -> None:
+    checked = host.asrctl("check").stdout
+
+    assert "asr_billing.firebird" in checked
+    assert "storage pool" in checked
+    assert "FAILING" not in checked
+
+
+def test_killing_the_agent_leaves_the_containers_alone(host: IncusHost) -> None:
+    before = {one["name"]: init_of(host, one["name"]) for one in instances(host)}
+    assert host.agent is not None
+
+    host.agent.kill()
+    host.forget_console()
+    host.start_agent()
+    host.wait_ready()
+
+    assert {one["name"]: init_of(host, one["name"]) for one in instances(host)} == before
+
+
+def test_stop_names_who_will_miss_it_and_lasts_over_a_restart_of_the_agent(host: IncusHost) -> None:
+    said = host.asrctl("stop", "auth").stdout
+    assert "auth is used by" in said
+    assert host.agent is not None
+    host.agent.kill()
+    host.forget_console()
+    host.start_agent()
+    host.wait_ready()
+    assert appliance(host, "auth")["state"] == "stopped"
+
+    host.asrctl("start", "auth")
+
+    assert appliance(host, "auth")["health"] == "ok"
+
+
+def test_a_disabled_daemon_stays_off_when_its_container_restarts(host: IncusHost) -> None:
+    host.asrctl("disable", "asr_billing.web")
+    host.asrctl("restart", "asr_billing")
+    web = next(one for one in appliance(host, "asr_billing")["daemons"] if one["name"] == "web")
+    assert (web["state"], web["enabled"]) == ("disabled", False)
+
+    refused = host.asrctl("start", "asr_billing.web", check=False)
+    assert refused.returncode == 1
+    assert "asrctl enable asr_billing.web" in refused.stderr
+
+    host.asrctl("enable", "asr_billing.web")
+    assert appliance(host, "asr_billing")["health"] == "ok"
+
+
+def test_a_container_stopped_behind_the_agents_back_is_started_again(host: IncusHost) -> None:
+    before = init_of(host, "auth")
+
+    host.incus("stop", "--force", "auth")
+
+    until(lambda: appliance(host, "auth")["health"] == "ok" and init_of(host, "auth") not in (0, before))
+
+
+def test_a_container_of_somebody_else_is_left_alone(host: IncusHost) -> None:
+    fingerprint = json.loads(host.incus("image", "list", "--format=json"))[0]["fingerprint"]
+    host.incus("create", fingerprint, "mine", "--storage", "asrbox")
+
+    host.asrctl("restart", "base")
+
+    assert "mine" in [one["name"] for one in instances(host)]
+    host.incus("delete", "mine")
+
+
+def test_after_a_power_cut_all_come_back_with_their_data(host: IncusHost) -> None:
+    host.in_container("auth", "sh", "-c", f"echo precious > {AUTH_MARK}; sync")
+
+    host.power_cut()
+    host.forget_console()
+    host.boot()
+    assert [one["status"] for one in instances(host)] == ["Stopped"] * 3
+    host.start_agent()
+    host.wait_ready()
+
+    assert host.in_container("auth", "cat", AUTH_MARK).strip() == "precious"
+    milestones = [line for line in host.console() if "starting" in line]
+    assert "starting auth" in milestones[0], "the others consume auth"
+
+
+def test_a_new_image_replaces_the_container_and_keeps_its_volume(host: IncusHost) -> None:
+    host.in_container("auth", "sh", "-c", f"echo precious > {AUTH_MARK}")
+    old = next(one for one in instances(host) if one["name"] == "auth")["config"]["user.asrbox.image"]
+    billing = init_of(host, "asr-billing")
+
+    change_image(host, "auth", "/etc/changed-by-the-test")
+
+    def replaced() -> bool:
+        found = appliance(host, "auth")
+        return found["health"] == "ok" and current_image(host) not in (None, old)
+
+    until(replaced, 180)
+    assert host.in_container("auth", "cat", AUTH_MARK).strip() == "precious"
+    assert host.in_container("auth", "cat", "/etc/changed-by-the-test").strip() == "changed"
+    assert init_of(host, "asr-billing") == billing
+    assert old not in host.incus("image", "list", "--format=json")
+
+
+def current_image(host: IncusHost) -> str | None:
+    found = [one for one in instances(host) if one["name"] == "auth"]
+    return found[0]["config"].get("user.asrbox.image") if found else None
+
+
+def change_image(host: IncusHost, name: str, path: str) -> None:
+    """Put an image set in place in which one file of one appliance is new, as an update would."""
+    tar = " ".join(f"'{part}'" for part in TAR[1:])
+    made = host.run(
+        [
+            "sh",
+            "-ec",
+            f"""
+            mkdir /run/change; cd /run/change; mkdir old upper work new
+            mount -t squashfs -o loop,ro /var/lib/asrbox/images/images.squashfs old
+            mount -t overlay overlay -o lowerdir=old,upperdir=upper,workdir=work new
+            echo changed > new/{name}/rootfs{path}
+            mksquashfs new images.squashfs -comp zstd -Xcompression-level 1 -no-progress -quiet >&2
+            umount new old; mount -t squashfs -o loop,ro images.squashfs new
+            cd new/{name}; LC_ALL=C tar {tar} 2>/dev/null > ../../image.tar; cd ../..; umount new
+            sha256sum < image.tar; stat -c %s image.tar images.squashfs; rm image.tar
+            """,
+        ]
+    ).stdout.split()
+    fingerprint, size, squashfs_size = made[0], int(made[2]), int(made[3])
+    folder = host.path("/var/lib/asrbox/images")
+    listed = json.loads((folder / "images.json").read_text())
+    listed["size"] = squashfs_size
+    for image in listed["images"]:
+        if image["appliance"] == name:
+            image.update(fingerprint=fingerprint, size=size)
+    host.path("/run/change/images.squashfs").replace(folder / "images.squashfs")
+    (folder / "images.new").write_text(json.dumps(listed))
+    (folder / "images.new").replace(folder / "images.json")
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_every_kind_of_step_the_first_start_is_finished_all_the_same(empty_host: IncusHost) -> None:
+    chance = random.Random(2)
+    steps = [
+        "setting Incus up",
+        "importing the image of auth",
+        "creating the volume auth-data",
+        "creating auth",
+        "starting auth",
+        "importing the image of base",
+        "creating base",
+        "starting asr_billing",
+    ]
+    for step in steps:
+        empty_host.forget_console()
+        agent = empty_host.start_agent()
+        until(partial(seen, empty_host, step))
+        time.sleep(chance.uniform(0, 0.6))
+        agent.kill()
+
+    empty_host.start_agent()
+    empty_host.wait_ready()
+
+    assert sorted(one["name"] for one in instances(empty_host)) == ["asr-billing", "auth", "base"]
+    assert len(json.loads(empty_host.incus("image", "list", "--format=json"))) == 3
+
+
+@pytest.mark.timeout(900)
+def test_a_power_cut_while_a_container_is_made_is_made_up_for(empty_host: IncusHost) -> None:
+    for step in ("importing the image of auth", "creating auth", "starting base", "creating asr_billing"):
+        empty_host.forget_console()
+        empty_host.start_agent()
+        until(partial(seen, empty_host, step))
+        time.sleep(0.3)
+        empty_host.power_cut()
+        empty_host.boot()
+
+    empty_host.forget_console()
+    empty_host.start_agent()
+    empty_host.wait_ready()
+
+    assert {one["health"] for one in empty_host.status()["appliances"]} == {"ok"}
+
+
+def seen(host: IncusHost, step: str) -> bool:
+    """Whether the agent came to this step, or to the end because an earlier start had it behind it."""
+    return any(step in line or "ready in" in line for line in host.console())

@@ -1,0 +1,108 @@
+"""A small distribution of two appliances, as the builder would write it, and a host that has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from appliances.base.agent.distribution import Distribution, ImageList
+from appliances.base.agent.paths import Paths
+
+AUTH_IMAGE = "a" * 64
+BILLING_IMAGE = "b" * 64
+
+
+def daemon(name: str, address: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "unit": f"{name}.service",
+        "title": {"en": name, "ru": name},
+        "address": address,
+        "port": 443,
+        "protocol": "https",
+        "hostname": f"{name}.example.asrbox.internal",
+        "after": [],
+        "health": {"kind": "https", "path": "/healthz"},
+        "publish": None,
+        **more,
+    }
+
+
+def distribution_json() -> dict[str, Any]:
+    limits = {"memory": 400 << 20, "cpu": 1, "processes": 200}
+    title = {"en": "Example", "ru": "Пример"}
+    return {
+        "name": "asrbox",
+        "version": "0.1.0",
+        "base": "debian-13",
+        "released": "2026-11-22",
+        "title": {"en": "asrbox", "ru": "asrbox"},
+        "network": {
+            "range": "198.18.80.0/20",
+            "bridge": "asr0",
+            "host": "198.18.80.1",
+            "domain": "asrbox.internal",
+        },
+        "install": {"volume_group": "asrbox", "pool": "containers", "root_size": 6 << 30},
+        "appliances": [
+            {
+                "name": "asr_billing",
+                "instance": "asr-billing",
+                "block": "198.18.83.0/24",
+                "title": title,
+                "summary": title,
+                "daemons": [
+                    daemon("firebird", "198.18.83.2", port=3050, protocol="tcp", health={"kind": "tcp"}),
+                    daemon("web", "198.18.83.3", publish=8442, after=["firebird"]),
+                ],
+                "volumes": [
+                    {"name": "database", "path": "/var/lib/asrbox/database", "size": 4 << 30, "owner": "firebird"}
+                ],
+                "limits": limits,
+                "consumes": ["web.auth", "agent.host"],
+                "secrets": ["sysdba-password"],
+            },
+            {
+                "name": "auth",
+                "instance": "auth",
+                "block": "198.18.82.0/24",
+                "title": title,
+                "summary": title,
+                "daemons": [daemon("web", "198.18.82.2", publish=8441)],
+                "volumes": [],
+                "limits": limits,
+                "consumes": [],
+                "secrets": ["administrator-password"],
+            },
+        ],
+    }
+
+
+def images_json() -> dict[str, Any]:
+    return {
+        "squashfs": "images.squashfs",
+        "sha256": "c" * 64,
+        "size": 4096,
+        "images": [
+            {"appliance": "auth", "instance": "auth", "fingerprint": AUTH_IMAGE, "size": 10240},
+            {"appliance": "asr_billing", "instance": "asr-billing", "fingerprint": BILLING_IMAGE, "size": 10240},
+        ],
+    }
+
+
+def distribution() -> Distribution:
+    return Distribution.model_validate_json(json.dumps(distribution_json()))
+
+
+def image_list() -> ImageList:
+    return ImageList.model_validate_json(json.dumps(images_json()))
+
+
+def installed(root: Path) -> Paths:
+    """The paths of a host below `root` on which the installer has just been."""
+    paths = Paths(root)
+    paths.images.mkdir(parents=True)
+    paths.distribution.write_text(json.dumps(distribution_json()))
+    paths.image_list.write_text(json.dumps(images_json()))
+    return paths

@@ -1,0 +1,132 @@
+"""The agent's API: shapes of the contract, who may ask, problems as RFC 9457."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from appliances.base.agent.api import create_app
+from appliances.base.agent.board import Board
+from appliances.base.agent.distribution import Distribution
+from appliances.base.agent.operations import Operation, Operations
+from appliances.base.agent.tokens import ServiceToken, Verifier
+from tests.unit.agent.examples import distribution
+
+TOKEN = "t" * 43
+
+
+class Backend:
+    """An agent that takes orders and carries out none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shipped: Distribution = distribution()
+        self.board = Board()
+        self.board.introduce(self.shipped)
+        self.known = Operations(folder)
+        self.asked_logs: tuple[Any, ...] = ()
+
+    def status(self) -> dict[str, Any]:
+        return self.board.read()
+
+    def request(self, action: str, target: str, author: str) -> Operation:
+        name, _, daemon = target.partition(".")
+        appliance = self.shipped.appliance(name)
+        if daemon:
+            appliance.daemon(daemon)
+        return self.known.begin(action, target, author)
+
+    def operation(self, identity: str) -> Operation | None:
+        return self.known.get(identity)
+
+    def operations(self) -> list[Operation]:
+        return self.known.newest_first()
+
+    def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]:
+        self.asked_logs = (appliance, daemon, lines, cursor)
+        return {"lines": ["one"], "cursor": "s=1"}
+
+    def check(self) -> list[dict[str, Any]]:
+        return [{"name": "agent", "ok": True, "detail": "running"}]
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Backend:
+    return Backend(tmp_path)
+
+
+@pytest.fixture
+def root(backend: Backend) -> FlaskClient:
+    """A caller on the unix socket."""
+    return create_app(backend, None).test_client()
+
+
+def test_status_has_the_shape_of_the_contract(root: FlaskClient) -> None:
+    found = root.get("/api/v1/status").get_json()
+
+    assert found["distribution"] == {"name": "asrbox", "version": "0.1.0"}
+    assert found["phase"] == "starting"
+    assert set(found["progress"]) == {"done", "total", "text"}
+    billing = found["appliances"][0]
+    assert {"name", "instance", "title", "state", "enabled", "health", "detail", "daemons"} <= set(billing)
+    assert billing["daemons"][0]["address"] == "198.18.83.2"
+
+
+def test_an_order_becomes_an_operation_with_its_author(root: FlaskClient) -> None:
+    answer = root.post(
+        "/api/v1/appliances/asr_billing/daemons/web/restart", headers={"X-Asrbox-User": "anna\n<script>"}
+    )
+
+    assert answer.status_code == 202
+    found = root.get(f"/api/v1/operations/{answer.get_json()['operation']}").get_json()
+    assert (found["action"], found["target"], found["status"]) == ("restart", "asr_billing.web", "running")
+    assert root.get("/api/v1/operations").get_json() == [found]
+
+
+def test_the_author_is_made_harmless(root: FlaskClient, backend: Backend) -> None:
+    root.post("/api/v1/appliances/auth/start", headers={"X-Asrbox-User": "anna <b>"})
+
+    assert backend.operations()[0].author == "anna__b_"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "says"),
+    [
+        ("POST", "/api/v1/appliances/mail/start", 404, "there is no appliance 'mail'"),
+        ("POST", "/api/v1/appliances/auth/daemons/smtp/start", 404, "has no daemon 'smtp'"),
+        ("POST", "/api/v1/appliances/auth/explode", 404, "there is no action 'explode'"),
+        ("GET", "/api/v1/appliances/auth/start", 405, "not allowed"),
+        ("GET", "/api/v1/operations/none", 404, "there is no operation 'none'"),
+        ("GET", "/api/v1/appliances/auth/logs?lines=many", 400, "'many' is not a number"),
+        ("GET", "/elsewhere", 404, "not found"),
+    ],
+)
+def test_a_wrong_request_is_a_problem_that_says_why(
+    root: FlaskClient, method: str, path: str, status: int, says: str
+) -> None:
+    answer = root.open(path, method=method)
+
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+    assert says in answer.get_json()["detail"]
+
+
+def test_logs_are_bounded(root: FlaskClient, backend: Backend) -> None:
+    assert root.get("/api/v1/appliances/auth/logs?lines=999999&daemon=web&cursor=s").get_json()["lines"] == ["one"]
+
+    assert backend.asked_logs == ("auth", "web", 5000, "s")
+
+
+def test_over_tls_only_a_token_for_the_agent_opens(backend: Backend) -> None:
+    verifier = Verifier([ServiceToken("base", "agent.host", TOKEN), ServiceToken("base", "web.auth", "other")])
+    caller = create_app(backend, verifier).test_client()
+
+    def status(authorization: str | None) -> int:
+        headers = {"Authorization": authorization} if authorization else {}
+        return caller.get("/api/v1/status", headers=headers).status_code
+
+    assert status(f"Bearer {TOKEN}") == 200
+    assert status(None) == status("Bearer other") == status(f"Basic {TOKEN}") == status("Bearer ") == 401
+    assert caller.get("/healthz").status_code == 200

@@ -1,0 +1,140 @@
+"""asrctl as a person sees it: what it prints for what the agent answers, over a real unix socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from appliances.base.agent import secretstore
+from appliances.base.agent.api import create_app
+from appliances.base.agent.asrctl.commands import main
+from appliances.base.agent.board import ApplianceStatus, daemon_status
+from appliances.base.agent.operations import Operation
+from appliances.base.agent.paths import Paths
+from appliances.base.agent.server import serve_socket
+from tests.unit.agent.examples import installed
+from tests.unit.agent.test_api import Backend
+
+
+class Doing(Backend):
+    """An agent that has carried out an order as soon as it is given."""
+
+    failing = False
+
+    def request(self, action: str, target: str, author: str) -> Operation:
+        operation = super().request(action, target, author)
+        self.known.say(operation, f"{action} of {target}")
+        if self.failing:
+            self.known.fail(operation, "auth: start: out of memory")
+        else:
+            self.known.finish(operation)
+        return operation
+
+    def check(self) -> list[dict[str, Any]]:
+        return [
+            {"name": "agent", "ok": True, "detail": "running"},
+            {"name": "auth.web", "ok": not self.failing, "detail": "198.18.82.2:443 does not answer"},
+        ]
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    monkeypatch.setenv("ASRBOX_ROOT", str(tmp_path))
+    return installed(tmp_path)
+
+
+@pytest.fixture
+def agent(paths: Paths) -> Iterator[Doing]:
+    backend = Doing(paths.operations)
+    server = serve_socket(create_app(backend, None), paths.socket)
+    yield backend
+    server.stop()
+
+
+def asrctl(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, prog_name="asrctl")
+
+
+def test_status_is_a_table_of_appliances_daemons_addresses_and_health(agent: Doing) -> None:
+    billing = agent.shipped.appliance("asr_billing")
+    firebird, web = billing.daemons
+    daemons = (
+        daemon_status(firebird, "running", True, "ok", "answers"),
+        daemon_status(web, "disabled", False, "unknown", ""),
+    )
+    agent.board.show(ApplianceStatus("asr_billing", "asr-billing", billing.title, "running", True, "ok", "", daemons))
+    auth = agent.shipped.appliance("auth")
+    failing = daemon_status(auth.daemons[0], "starting", True, "failing", "does not answer")
+    agent.board.show(
+        ApplianceStatus("auth", "auth", auth.title, "starting", True, "failing", "web: does not answer", (failing,))
+    )
+    agent.board.progress("first-boot", 3, 12, "starting auth")
+
+    assert asrctl("status").output == (
+        "asrbox 0.1.0: first-boot, step 3 of 12: starting auth\n"
+        "\n"
+        "APPLIANCE    STATE     HEALTH   ADDRESS           DETAIL\n"
+        "asr_billing  running   ok\n"
+        "  firebird   running   ok       198.18.83.2:3050\n"
+        "  web        disabled  -        198.18.83.3:443\n"
+        "auth         starting  failing                    web: does not answer\n"
+        "  web        starting  failing  198.18.82.2:443\n"
+    )
+
+
+def test_an_order_shows_what_happens_and_that_it_is_done(agent: Doing) -> None:
+    assert asrctl("restart", "asr_billing.web").output == (
+        "  restart of asr_billing.web\nrestart asr_billing.web: done\n"
+    )
+    assert agent.operations()[0].target == "asr_billing.web"
+
+
+def test_a_failed_order_ends_with_the_reason(agent: Doing) -> None:
+    agent.failing = True
+
+    result = asrctl("start", "auth")
+
+    assert result.exit_code == 1
+    assert "Error: auth: start: out of memory" in result.output
+
+
+def test_check_tells_by_its_exit_code(agent: Doing) -> None:
+    assert asrctl("check").exit_code == 0
+    agent.failing = True
+    failed = asrctl("check")
+    assert failed.exit_code == 1
+    assert "FAILING  auth.web  198.18.82.2:443 does not answer" in failed.output
+
+
+def test_an_unknown_name_is_told_with_those_that_exist(agent: Doing) -> None:
+    assert "there is no appliance 'mail' (this distribution has: asr_billing, auth)" in asrctl("stop", "mail").output
+
+
+def test_without_an_agent_it_says_where_to_look(paths: Paths) -> None:
+    result = asrctl("status")
+
+    assert result.exit_code == 1
+    assert "the agent does not answer. Look at: systemctl status asrbox-agent" in result.output
+
+
+def test_the_first_password_is_shown_until_it_has_been_changed(paths: Paths) -> None:
+    assert "the first start has not come so far" in asrctl("password").output
+    file = paths.secrets / "auth/administrator-password"
+    file.parent.mkdir(parents=True)
+    secret = secretstore.once(file, readable=True)
+
+    assert f"Password:  {secret}" in asrctl("password").output
+
+    paths.state.mkdir(parents=True)
+    paths.password_changed.touch()
+    assert "no longer valid" in asrctl("password").output
+    assert secret not in asrctl("password").output
+
+
+def test_the_socket_is_for_root_alone(agent: Doing, paths: Paths) -> None:
+    assert paths.socket.stat().st_mode & 0o777 == 0o600
+    assert paths.socket.parent.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,92 @@
+"""The host's certificate authority, checked with OpenSSL's eyes: a real TLS handshake."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+
+from appliances.base.agent.ca import Authority, subject_of
+
+RELEASED = datetime.date(2025, 1, 1)
+NOW = datetime.datetime.now(datetime.UTC)
+SUBJECT = subject_of(["web.auth.asrbox.internal"], ["198.18.82.2"])
+
+
+def days(count: int) -> datetime.timedelta:
+    return datetime.timedelta(days=count)
+
+
+def authority(folder: Path, now: datetime.datetime = NOW) -> Authority:
+    return Authority(folder / "ca", "Example CA", RELEASED, now)
+
+
+def handshake(folder: Path, hostname: str) -> None:
+    """Connect a client that trusts the CA to a server with the certificate."""
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(folder / "web.crt", folder / "web.key")
+    trusting = ssl.create_default_context(cafile=str(folder / "ca/ca.crt"))
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            serving.wrap_socket(theirs, server_side=True).close()
+        except OSError:
+            theirs.close()
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        trusting.wrap_socket(ours, server_hostname=hostname).close()
+    finally:
+        ours.close()
+        server.join()
+
+
+def test_a_client_that_trusts_the_ca_accepts_the_daemon_by_name_and_by_address(tmp_path: Path) -> None:
+    assert authority(tmp_path).ensure(tmp_path / "web.crt", tmp_path / "web.key", SUBJECT)
+
+    handshake(tmp_path, "web.auth.asrbox.internal")
+    handshake(tmp_path, "198.18.82.2")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(tmp_path, "web.mail.asrbox.internal")
+
+
+def test_a_good_certificate_is_kept_over_restarts(tmp_path: Path) -> None:
+    authority(tmp_path).ensure(tmp_path / "web.crt", tmp_path / "web.key", SUBJECT)
+
+    assert not authority(tmp_path).ensure(tmp_path / "web.crt", tmp_path / "web.key", SUBJECT)
+
+
+def test_it_is_renewed_before_its_end_for_a_new_address_and_after_damage(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "web.crt", tmp_path / "web.key"
+    authority(tmp_path).ensure(certificate, key, SUBJECT)
+
+    assert authority(tmp_path, NOW + days(780)).ensure(certificate, key, SUBJECT)
+    assert authority(tmp_path).ensure(certificate, key, SUBJECT), "one from the future is replaced"
+    moved = subject_of(["web.auth.asrbox.internal"], ["198.18.82.2", "192.0.2.7"])
+    assert authority(tmp_path).ensure(certificate, key, moved)
+    assert not authority(tmp_path).ensure(certificate, key, SUBJECT), "an address more does no harm"
+    key.write_bytes(b"")
+    assert authority(tmp_path).ensure(certificate, key, SUBJECT)
+
+
+def test_a_clock_before_the_release_still_gives_certificates_valid_now(tmp_path: Path) -> None:
+    authority(tmp_path, datetime.datetime(1970, 1, 2, tzinfo=datetime.UTC)).ensure(
+        tmp_path / "web.crt", tmp_path / "web.key", subject_of(["web.auth.asrbox.internal"], [])
+    )
+
+    assert (
+        authority(tmp_path).certificate.not_valid_before_utc < NOW < authority(tmp_path).certificate.not_valid_after_utc
+    )
+
+
+def test_a_ca_of_which_only_half_reached_the_disk_is_made_anew(tmp_path: Path) -> None:
+    first = authority(tmp_path).fingerprint
+    (tmp_path / "ca/ca.crt").unlink()
+
+    assert authority(tmp_path).fingerprint != first

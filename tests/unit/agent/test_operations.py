@@ -1,0 +1,48 @@
+"""Operations survive a restart of the agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliances.base.agent import operations
+from appliances.base.agent.operations import Operations
+
+
+def test_a_finished_one_is_found_again_with_its_log(tmp_path: Path) -> None:
+    before = Operations(tmp_path)
+    one = before.begin("start", "auth", "anna")
+    before.say(one, "starting auth")
+    before.finish(one)
+
+    found = Operations(tmp_path).get(one.id)
+
+    assert found == one
+    assert found.status == "done"
+    assert found.ended_at is not None
+
+
+def test_a_running_one_found_at_the_start_was_interrupted(tmp_path: Path) -> None:
+    one = Operations(tmp_path).begin("restart", "auth", "anna")
+
+    found = Operations(tmp_path).get(one.id)
+
+    assert found is not None
+    assert (found.status, found.error) == ("failed", operations.INTERRUPTED)
+
+
+def test_a_file_that_is_no_operation_does_not_stop_the_agent(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"half":')
+
+    assert Operations(tmp_path).newest_first() == []
+
+
+def test_only_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "KEPT", 3)
+    known = Operations(tmp_path)
+    for name in "abcde":
+        known.finish(known.begin("start", name, "root"))
+
+    assert [one.target for one in known.newest_first()] == ["e", "d", "c"]
+    assert len(list(tmp_path.glob("*.json"))) == 3

@@ -1,0 +1,114 @@
+"""What containers are told: files, modes, contents."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from appliances.base.agent import ca, tokens
+from appliances.base.agent.outside import Outside
+from appliances.base.agent.paths import Paths
+from appliances.base.agent.runtime import Renderer
+from tests.unit.agent.examples import distribution, installed
+
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+def renderer(paths: Paths, *addresses: str) -> Renderer:
+    shipped = distribution()
+    released = datetime.date(2025, 1, 1)
+    return Renderer(
+        paths,
+        shipped,
+        ca.Authority(paths.ca, "CA", released, NOW),
+        Outside("box", addresses),
+        tokens.ensure_all(paths.tokens, shipped),
+    )
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return installed(tmp_path)
+
+
+def test_the_folder_of_an_appliance_holds_exactly_what_the_contract_says(paths: Paths) -> None:
+    renderer(paths).render(distribution().appliance("asr_billing"))
+
+    top = paths.runtime / "asr_billing"
+    assert sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()) == [
+        "appliance.json",
+        "daemons/firebird.env",
+        "daemons/web.env",
+        "hosts",
+        "secrets/sysdba-password",
+        "tls/ca.crt",
+        "tls/firebird.crt",
+        "tls/firebird.key",
+        "tls/web.crt",
+        "tls/web.key",
+        "tokens/agent.host",
+        "tokens/web.auth",
+    ]
+    for private in ("secrets/sysdba-password", "tls/web.key", "tokens/web.auth"):
+        status = (top / private).stat()
+        assert status.st_mode & 0o7777 == 0o640
+        if os.geteuid() == 0:
+            assert (status.st_uid, status.st_gid) == (0, 900)
+    assert "\n" not in (top / "secrets/sysdba-password").read_text()
+
+
+def test_appliance_json_names_own_and_consumed_endpoints(paths: Paths) -> None:
+    renderer(paths).render(distribution().appliance("asr_billing"))
+
+    told = json.loads((paths.runtime / "asr_billing/appliance.json").read_text())
+    assert sorted(told["endpoints"]) == ["agent.host", "firebird.asr_billing", "web.asr_billing", "web.auth"]
+    assert told["endpoints"]["agent.host"]["hostname"] == "agent.host.asrbox.internal"
+    assert told["daemons"]["firebird"]["port"] == 3050
+    assert told["published"] == {"asr_billing": 8442, "auth": 8441}
+
+
+def test_auth_recognises_the_tokens_of_others_but_not_those_for_the_agent(paths: Paths) -> None:
+    one = renderer(paths)
+    for appliance in distribution().appliances:
+        one.render(appliance)
+
+    known = json.loads((paths.runtime / "auth/service-tokens.json").read_text())
+    token = (paths.runtime / "asr_billing/tokens/web.auth").read_text()
+    assert known == {tokens.digest(token): {"appliance": "asr_billing", "scopes": ["introspect"]}}
+    for_agent = (paths.runtime / "asr_billing/tokens/agent.host").read_text()
+    assert tokens.Verifier(one.service_tokens).caller(for_agent) == "asr_billing"
+    assert tokens.Verifier(one.service_tokens).caller(token) is None
+
+
+def test_rendering_again_changes_nothing_and_a_new_outside_address_only_what_is_published(paths: Paths) -> None:
+    billing = distribution().appliance("asr_billing")
+    assert renderer(paths).render(billing) == {"firebird", "web"}
+    before = {path: path.stat().st_mtime_ns for path in paths.runtime.rglob("*")}
+
+    assert renderer(paths).render(billing) == set()
+    assert {path: path.stat().st_mtime_ns for path in paths.runtime.rglob("*")} == before
+
+    assert renderer(paths, "192.0.2.7").render(billing) == {"web"}
+
+
+def test_a_file_that_no_longer_belongs_there_is_taken_away(paths: Paths) -> None:
+    billing = distribution().appliance("asr_billing")
+    renderer(paths).render(billing)
+    stale = paths.runtime / "asr_billing/tokens/web.mail"
+    stale.write_text("old")
+
+    renderer(paths).render(billing)
+
+    assert not stale.exists()
+
+
+def test_the_administrators_password_can_be_read_from_a_screen(paths: Paths) -> None:
+    renderer(paths).render(distribution().appliance("auth"))
+
+    password = (paths.runtime / "auth/secrets/administrator-password").read_text()
+    assert [len(group) for group in password.split("-")] == [4, 4, 4, 4]
+    assert not set(password) & set("0O1lIoi")

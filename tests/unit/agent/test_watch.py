@@ -1,0 +1,93 @@
+"""Health: what systemd and endpoints say becomes one word, and repairs that do not help get rarer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+from appliances.base.agent.agent import split_cursor
+from appliances.base.agent.board import daemon_status
+from appliances.base.agent.converge import id_base
+from appliances.base.agent.distribution import Daemon
+from appliances.base.agent.health import Unit, ask, parse_units
+from appliances.base.agent.outside import addresses_of
+from appliances.base.agent.watch import Backoff, summary
+from tests.unit.agent.examples import daemon, distribution
+
+
+def test_units_are_read_from_systemctl_show() -> None:
+    shown = (
+        "Result=success\nActiveState=active\nUnitFileState=enabled\n"
+        "\nResult=exit-code\nActiveState=failed\nUnitFileState=disabled\n"
+    )
+
+    assert parse_units(shown) == [Unit("active", "success", "enabled"), Unit("failed", "exit-code", "disabled")]
+
+
+def test_an_endpoint_that_listens_is_reached_and_one_that_is_gone_is_not() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    example = Daemon.model_validate(daemon("db", "127.0.0.1", port=port, health={"kind": "tcp"}), strict=False)
+    accepting = threading.Thread(target=listener.accept)
+    accepting.start()
+
+    assert ask(example, Path("ca.crt")).ok
+    accepting.join()
+    listener.close()
+
+    answer = ask(example, Path("ca.crt"))
+    assert (answer.ok, answer.reached) == (False, False)
+    assert f"127.0.0.1:{port} does not answer" in answer.detail
+
+
+def test_repairs_that_do_not_help_get_rarer_and_success_forgets_them() -> None:
+    now = 0.0
+    backoff = Backoff(clock=lambda: now)
+    moments = []
+    for second in range(0, 400, 10):
+        now = float(second)
+        if backoff.due("auth.web"):
+            moments.append(second)
+    assert moments == [30, 90, 210]
+
+    backoff.well("auth.web")
+    assert not backoff.due("auth.web")
+
+
+def test_the_worst_daemon_that_is_switched_on_decides() -> None:
+    firebird, web = distribution().appliance("asr_billing").daemons
+    off = daemon_status(firebird, "disabled", False, "unknown", "")
+    well = daemon_status(web, "running", True, "ok", "answers")
+    ill = daemon_status(web, "error", True, "failing", "web.service is failed")
+
+    assert summary((off, well)) == ("running", "ok", "")
+    assert summary((off, ill)) == ("error", "failing", "web: web.service is failed")
+
+
+def test_the_cursor_is_taken_off_the_journal() -> None:
+    assert split_cursor("a\nb\n-- cursor: s=7\n", None) == {"lines": ["a", "b"], "cursor": "s=7"}
+    assert split_cursor("", "s=7") == {"lines": [], "cursor": "s=7"}
+
+
+def test_outside_addresses_leave_out_the_bridge_and_put_ipv4_first() -> None:
+    links = [
+        {"ifname": "asr0", "addr_info": [{"family": "inet", "local": "198.18.80.1"}]},
+        {
+            "ifname": "ens3",
+            "addr_info": [
+                {"family": "inet6", "local": "2001:db8::2"},
+                {"family": "inet6", "local": "2001:db8::99", "temporary": True},
+                {"family": "inet", "local": "192.0.2.7"},
+            ],
+        },
+    ]
+
+    assert addresses_of(links, "asr0") == ("192.0.2.7", "2001:db8::2")
+
+
+def test_the_id_map_of_containers_is_roots_largest_range(tmp_path: Path) -> None:
+    file = tmp_path / "subuid"
+    file.write_text("anna:100000:65536\nroot:200000:65536\nroot:1000000:1000000000\n")
+
+    assert id_base(file) == 1_000_000
