@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help deps iso boot test lint unit services containers machine bench docs clean
+.PHONY: help deps iso boot test lint unit twice services containers machine bench docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ iso: deps ## build the ISO into dist/ (ISO_OPTIONS="--release --seed FILE …")
 boot: iso ## install the ISO on an empty disk in QEMU, then boot it (BOOT_OPTIONS="--window --firmware uefi …")
 	@$(RUN)/python cli.py boot --install $(BOOT_OPTIONS)
 
-test: deps lint unit services containers machine ## all floors of tests
+test: deps lint unit twice services containers machine ## everything: checks, two builds compared, all floors of tests
 
 lint: deps ## ruff, mypy --strict, asrbox check
 	@$(RUN)/ruff check .
@@ -42,6 +42,9 @@ lint: deps ## ruff, mypy --strict, asrbox check
 
 unit: deps ## pure tests, seconds
 	@$(RUN)/python -m pytest tests/unit $(TEST_OPTIONS)
+
+twice: deps ## build from empty stores twice and compare the ISOs
+	@$(RUN)/python cli.py build --twice
 
 services: deps ## real daemons on this machine
 	@$(RUN)/python -m pytest tests/services $(TEST_OPTIONS)

@@ -116,8 +116,7 @@ SIGNS = [
     ),
     Sign(
         "installer", re.compile(r"asrbox-install: FAILED: (.+)$"), "the installer stopped: {0}",
-        "the installer keeps a shell on the console; its log is /run/asrbox-install/ and, once there is a disk, "
-        "/var/log/asrbox-install.log", deadly=True,
+        "the installer keeps a shell on the console; its log is /run/asrbox-install/install.log", deadly=True,
     ),
     Sign(
         "agent", re.compile(r"asrbox-agent: FAILED: (.+)$"), "the first boot stopped: {0}",
@@ -244,7 +243,8 @@ class Watch:
 
     def _signs(self, line: Line, text: str) -> list[Event]:
         for sign in SIGNS:
-            found = sign.pattern.search(text)
+            # what looks like a prefix of the journal may be the message of the kernel itself
+            found = sign.pattern.search(text) or sign.pattern.search(line.text)
             if not found:
                 continue
             groups = [group or "a program" for group in found.groups()]

@@ -55,8 +55,8 @@ class Report:
         """True when nothing failed."""
         return all(check.state != "failed" for check in self.checks)
 
-    def table(self) -> str:
-        """The answers, one line each, and the verdict as the last line."""
+    def __str__(self) -> str:
+        """A table: the answers, one line each, and the verdict as the last line."""
         width = max(len(check.name) for check in self.checks)
         lines = [f"{check.name:<{width}}  {STATES[check.state]:<6}  {check.detail}" for check in self.checks]
         failed = sum(check.state == "failed" for check in self.checks)

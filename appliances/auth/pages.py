@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -134,7 +136,7 @@ def journal() -> ResponseReturnValue:
     return render_template("auth/journal.html", entries=entries[:size], older=older, actions=ACTIONS)
 
 
-def _tokens_page(form: object, errors: dict[str, str], issued: str = "") -> str:
+def _tokens_page(form: Mapping[str, str], errors: dict[str, str], issued: str = "") -> str:
     found = tokens.of_account(store(), _account().id, "api")
     return render_template(
         "auth/tokens.html", found=found, form=form, errors=errors, issued=issued, terms=tokens.API_DAYS

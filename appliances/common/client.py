@@ -72,6 +72,8 @@ class EndpointClient:
         if has_request_context() and "request_id" in g:
             headers["X-Request-Id"] = g.request_id
             headers["Accept-Language"] = str(g.get("language", "ru"))
+            if g.get("person"):
+                headers["X-Asrbox-User"] = quote(g.person.login)
         with requests.Session() as session:
             session.trust_env = False  # no proxy and no other CA may come in from the environment
             try:

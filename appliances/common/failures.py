@@ -34,15 +34,8 @@ def install(app: Flask) -> None:
         return answer(problem)
 
     @app.errorhandler(EndpointError)
-    def unreachable(error: EndpointError) -> Response:
-        _log.warning("%s", error)
-        if error.endpoint == "web.auth":
-            title = _("Sign-in does not answer")
-            meaning = _("Nobody can be recognised without it, so this page stays closed. Try again in a minute.")
-        else:
-            title = _("A part of the system does not answer")
-            meaning = _("%(endpoint)s is not reachable now. Try again in a minute.", endpoint=error.endpoint)
-        return answer(Problem(503, title, meaning))
+    def away(error: EndpointError) -> Response:
+        return unreachable(error)
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
@@ -59,6 +52,18 @@ def install(app: Flask) -> None:
     def broken(error: Exception) -> Response:
         _log.error("%s %s failed: %s", request.method, request.path, error, exc_info=error)
         return answer(Problem(500, *_known(500)))
+
+
+def unreachable(error: EndpointError) -> Response:
+    """The response when another part of the system is needed and does not answer."""
+    _log.warning("%s", error)
+    if error.endpoint == "web.auth":
+        title = _("Sign-in does not answer")
+        meaning = _("Nobody can be recognised without it, so this page stays closed. Try again in a minute.")
+    else:
+        title = _("A part of the system does not answer")
+        meaning = _("%(endpoint)s is not reachable now. Try again in a minute.", endpoint=error.endpoint)
+    return answer(Problem(503, title, meaning))
 
 
 def answer(problem: Problem) -> Response:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from builder.bases.mirrors import Suite, is_local, local_path
 from builder.errors import AsrboxError
@@ -31,6 +32,15 @@ class Chosen:
     name: str
     version: str
     architecture: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file to fetch: where from, where to, and its checksum."""
+
+    uri: str
+    target: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,12 @@ class Apt:
             return False
         raise AsrboxError(f"the mirror {uri} does not give dists/{suite}/Release", hint=_first_error(said))
 
+    def uri_of(self, origin: str) -> str:
+        """The URI of a package file from its origin, "suite/component pool-path"."""
+        place, path = origin.split(" ", 1)
+        suite = next(suite for suite in self.suites if suite.suite == place.split("/")[0])
+        return f"{suite.uri}/{quote(path, safe='/+~:')}"
+
     def update(self) -> None:
         """Fetch Release and Packages. Raises AsrboxError: not reachable, not signed by a known key, damaged."""
         done = self._run("apt-get", "update")
@@ -131,38 +147,37 @@ class Apt:
 
     def packages_files(self) -> list[tuple[str, Path, str]]:
         """(suite/component, path, text) of each Packages file that `update` has left, in the order of the suites."""
-        form = "$(SUITE)\t$(CODENAME)\t$(COMPONENT)\t$(IDENTIFIER)\t$(REPO_URI)\t$(FILENAME)"
+        form = "$(RELEASE)\t$(COMPONENT)\t$(IDENTIFIER)\t$(FILENAME)"
         rows = self._run("apt-get", "indextargets", "--format", form).stdout.splitlines()
         found = []
         for row in rows:
-            _, codename, component, identifier, _, name = row.split("\t")
+            suite, component, identifier, name = row.split("\t")
             if identifier == "Packages":
                 text = self._run("/usr/lib/apt/apt-helper", "cat-file", name).stdout
-                found.append((f"{codename}/{component}", Path(name), text))
+                found.append((f"{suite}/{component}", Path(name), text))
         return found
 
     def simulate(self, names: Sequence[str]) -> list[Chosen]:
         """What installing `names` on an empty machine would bring. Raises AsrboxError naming what cannot be had."""
-        done = self._run("apt-get", "install", "--simulate", "--quiet=2", *names)
+        done = self._run("apt-get", "install", "--simulate", "--quiet=1", *names)
         if done.code != 0:
             raise explain_install(done.stdout + done.stderr)
         return [Chosen(*found.groups()) for found in map(_INSTALLED.match, done.stdout.splitlines()) if found]
 
-    def download(self, packages: Sequence[tuple[str, str, str]], into: Path) -> dict[str, str]:
-        """Download (name, version, architecture) rows into a folder; what is half there is resumed.
+    def download(self, files: Sequence[Download]) -> dict[Path, str]:
+        """Download files, going on with those that are half there → {target: what went wrong} for those that failed.
 
-        Gives {base name of the file: what went wrong} for those that failed; the others are in the folder.
+        A target with another checksum than the given one is removed by apt.
         """
-        (into / "partial").mkdir(parents=True, exist_ok=True)
-        names = [f"{name}:{arch}={version}" for name, version, arch in packages]
-        done = self._run("apt-get", "download", *names, cwd=into)
+        rows = [str(part) for file in files for part in (file.uri, file.target, f"SHA256:{file.sha256}")]
+        done = self._run("/usr/lib/apt/apt-helper", "download-file", *rows)
         if done.code == 0:
             return {}
         said = done.stdout + done.stderr
-        failed = {uri.rsplit("/", 1)[-1]: " ".join(why.split()) for uri, why in _FAILED.findall(said)}
+        failed = {uri: " ".join(why.split()) for uri, why in _FAILED.findall(said)}
         if not failed:
-            raise explain_install(said)
-        return failed
+            raise AsrboxError(f"apt could not download: {_first_error(said)}")
+        return {file.target: failed[file.uri] for file in files if file.uri in failed}
 
 
 def _machine_settings() -> list[str]:
@@ -199,7 +214,7 @@ def explain_update(said: str) -> AsrboxError:
             f"{where}: its Release file is signed with the key {key.group(1) or key.group(2)}, which no keyring has",
             hint="a base trusts only the keyrings of its manifest; add the mirror's own with --keyring",
         )
-    if re.search(r"BADSIG|signatures? (?:were|was) invalid|Bad signature", said, re.IGNORECASE):
+    if re.search(r"BADSIG|signatures? (?:were|was) invalid|manipulated|Bad signature|Malformed", said, re.IGNORECASE):
         return AsrboxError(
             f"{where}: the signature of its Release file is wrong (BADSIG): it was changed after signing"
         )
@@ -243,7 +258,9 @@ def explain_install(said: str) -> AsrboxError:
     unmet = [line.strip() for line in said.splitlines() if re.match(r"^ \S+ : |^ {5,}\S+: ", line)]
     if unmet:
         return AsrboxError(f"these packages cannot be installed together: {'; '.join(unmet)}")
-    return AsrboxError(f"apt failed: {_first_error(said)}")
+    lines = said.splitlines()
+    first = next((number for number, line in enumerate(lines) if line.startswith("E:")), 0)
+    return AsrboxError("apt failed: " + "\n    ".join(line.strip() for line in lines[first : first + 8]))
 
 
 def _first_error(said: str) -> str:

@@ -11,10 +11,10 @@ from types import ModuleType
 
 from builder import log
 from builder.bases import Base, LockedPackage, Sources, debian_tree
-from builder.bases.apt import Apt, is_unreachable, unreachable
+from builder.bases.apt import Apt, Download, is_unreachable, unreachable
 from builder.bases.debian_index import Index, read_index
 from builder.bases.mirrors import Suite, is_local, suites_of
-from builder.errors import AsrboxError
+from builder.errors import AsrboxError, ErrorList
 
 BATCH = 32 * 1024 * 1024  # bytes per call of apt: small enough to show progress and to lose little when interrupted
 FOUNDATION = "container"
@@ -125,26 +125,34 @@ class DebianBase(Base, family="debian"):
         done = count = 0
         with log.step(f"fetch {len(packages)} packages, {total / 1e6:.0f} MB"):
             for batch in _batches(packages):
-                self._download_batch(apt, batch)
+                self._download_batch(apt, index, batch)
                 count += len(batch)
                 done += sum(package.size for package in batch)
                 log.info(f"{count} of {len(packages)} packages, {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
-    def _download_batch(self, apt: Apt, batch: Sequence[LockedPackage]) -> None:
-        into = apt.folder / "archives"
-        failed = apt.download([(package.name, package.version, package.architecture) for package in batch], into)
+    def _download_batch(self, apt: Apt, index: Index, batch: Sequence[LockedPackage]) -> None:
+        files = {
+            package: Download(
+                apt.uri_of(index.exact(package.name, package.version, package.architecture).origin),
+                apt.folder / "archives" / self.pool_file(package).name,
+                package.sha256,
+            )
+            for package in batch
+        }
+        failed = apt.download(list(files.values()))
         errors = []
-        for package in batch:
-            name = Path(package.origin.split(" ", 1)[1]).name
-            path = into / _cached_name(package)
-            why = failed.get(name)
-            if why is None and path.is_file() and _sha256(path) == package.sha256:
-                path.rename(self.pool_file(package))
+        for package, file in files.items():
+            why = failed.get(file.target)
+            if why is None and file.target.is_file() and _sha256(file.target) == package.sha256:
+                file.target.rename(self.pool_file(package))
                 continue
-            path.unlink(missing_ok=True)
+            if why is None or _is_mismatch(why):
+                file.target.unlink(
+                    missing_ok=True
+                )  # else it is the beginning of a file: the next build goes on with it
             errors.append(_download_error(package, why or "apt left no file with the locked checksum"))
         if errors:
-            raise errors[0] if len(errors) == 1 else AsrboxError("\n".join(str(error) for error in errors))
+            raise errors[0] if len(errors) == 1 else ErrorList(errors)
 
     def _forbidden(self) -> bool:
         """Offline, and the packages are not in a folder either."""
@@ -217,7 +225,7 @@ def _download_error(package: LockedPackage, why: str) -> AsrboxError:
     what = f"{package.name} {package.version}"
     if is_unreachable(why):
         return unreachable(f"(while fetching {what})", why)
-    if "Hash Sum mismatch" in why or "unexpected size" in why:
+    if _is_mismatch(why):
         return AsrboxError(
             f"{what}: checksum mismatch: the file on the mirror is not the one that its signed index names",
             hint="the mirror is damaged or was tampered with: use another one with --mirror",
@@ -227,10 +235,8 @@ def _download_error(package: LockedPackage, why: str) -> AsrboxError:
     return AsrboxError(f"{what} could not be fetched: {why}")
 
 
-def _cached_name(package: LockedPackage) -> str:
-    """The file name that apt gives to a downloaded package."""
-    version = package.version.replace("%", "%25").replace(":", "%3a").replace("_", "%5f")
-    return f"{package.name}_{version}_{package.architecture}.deb"
+def _is_mismatch(why: str) -> bool:
+    return "Hash Sum mismatch" in why or "unexpected size" in why
 
 
 def _batches(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:

@@ -84,6 +84,23 @@ print(connection.getresponse().status)
     assert answer(token[:-1]) == "401"
 
 
+def test_a_published_page_answers_on_the_hosts_own_address(host: IncusHost) -> None:
+    certificate = host.run(
+        [
+            "openssl",
+            "s_client",
+            "-connect",
+            "127.0.0.1:8442",
+            "-verify_return_error",
+            "-CAfile",
+            "/var/lib/asrbox/ca/ca.crt",
+        ],
+        check=False,
+    ).stdout
+
+    assert "Verify return code: 0 (ok)" in certificate
+
+
 def test_check_passes_and_says_what_was_checked(host: IncusHost) -> None:
     checked = host.asrctl("check").stdout
 
@@ -186,7 +203,7 @@ def test_a_new_image_replaces_the_container_and_keeps_its_volume(host: IncusHost
 
 def current_image(host: IncusHost) -> str | None:
     found = [one for one in instances(host) if one["name"] == "auth"]
-    return found[0]["config"].get("user.asrbox.image") if found else None
+    return (found[0]["config"] or {}).get("user.asrbox.image") if found else None
 
 
 def change_image(host: IncusHost, name: str, path: str) -> None:

@@ -1,6 +1,6 @@
 """A small signed Debian mirror: packages made here, indices by apt-ftparchive, signed by GnuPG, served on 127.0.0.1.
 
-The server can be told to break off a file once, and remembers what it was asked for.
+The server can be told to break off a file, and remembers what it was asked for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 SUITE = "tiny"
 COMPONENT = "main"
@@ -106,11 +107,11 @@ def _noise(size: int, seed: str) -> bytes:
 
 @dataclass
 class Served:
-    """A folder behind HTTP. `asked` lists (path, Range header); a path in `cut` is broken off once, half-way."""
+    """A folder behind HTTP. `asked` lists (path, Range header); `cut` breaks a path off half-way that many times."""
 
     url: str
     asked: list[tuple[str, str | None]] = field(default_factory=list)
-    cut: set[str] = field(default_factory=set)
+    cut: dict[str, int] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -124,7 +125,7 @@ def serve(root: Path) -> Iterator[Served]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             served.asked.append((self.path, wanted))
-            path = root / self.path.lstrip("/").replace("%253a", "%3a")
+            path = root / unquote(self.path.lstrip("/"))
             if not path.is_file():
                 self.send_error(404)
                 return
@@ -136,8 +137,8 @@ def serve(root: Path) -> Iterator[Served]:
             self.send_header("Last-Modified", self.date_time_string(int(path.stat().st_mtime)))
             self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
-            if self.path in served.cut:
-                served.cut.discard(self.path)
+            if served.cut.get(self.path):
+                served.cut[self.path] -= 1
                 self.wfile.write(body[start : start + (len(body) - start) // 2])
                 self.wfile.flush()
                 self.close_connection = True

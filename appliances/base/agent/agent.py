@@ -90,6 +90,7 @@ class Agent:
     def _fail(self, sentence: str) -> None:
         self._board.fail(sentence)
         self._console.milestone(f"FAILED: {sentence}")
+        self._convergence.show()
 
     def _tls_app(self, verifier: tokens.Verifier) -> Any:
         return api.create_app(self, verifier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from collections.abc import Callable
@@ -40,6 +41,7 @@ from appliances.base.agent.watch import Backoff, Watch
 
 PREPARED = 2  # steps before the actions: secrets and CA; Incus
 INCUS_START = 120.0  # seconds for the container daemon to come up
+INCUS_IDLE = 120.0  # seconds to let it finish what an earlier agent asked for
 PROVIDER_WAIT = 300.0  # seconds an appliance waits for those that it consumes; then it starts anyway
 LOOK = 2.0  # seconds between looks while waiting
 ADMINISTRATOR = "administrator-password"
@@ -101,6 +103,8 @@ class Convergence:
         renderer, renewed = self._prepare(intent)
         self._prepare_progress(1, "setting Incus up")
         self._set_up_incus(intent, renderer)
+        if not self._prepared:
+            self._incus.wait_idle(INCUS_IDLE)
         self._prepared = True
         actual = execute.observe(self._incus)
         wanted = self._desired(intent)
@@ -113,6 +117,11 @@ class Convergence:
         healthy = self._look_at_all(intent, watch)
         self._console.show(intent.distribution, renderer.outside, self._password(intent.distribution))
         return healthy
+
+    def show(self) -> None:
+        """Bring the text above the log-in prompt up to date, as far as the host can be read at all."""
+        with contextlib.suppress(AgentError):
+            self._refresh_console(read_intent(self._paths))
 
     # preparing ------------------------------------------------------------------------------------------------
 

@@ -31,12 +31,12 @@ from appliances.base.agent.reconcile import (
 
 
 def observe(incus: Incus) -> Actual:
-    """What Incus has now."""
+    """What Incus has now. While it makes or removes a container, that has no config."""
     return Actual(
         images=incus.images(),
         volumes=frozenset(incus.volumes(POOL)),
         instances={
-            name: ActualInstance(name, found["status"] == "Running", found["config"], found["devices"])
+            name: ActualInstance(name, found["status"] == "Running", found["config"] or {}, found["devices"] or {})
             for name, found in incus.instances().items()
         },
     )

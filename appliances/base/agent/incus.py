@@ -91,6 +91,19 @@ class Incus:
         with self._explained("configure Incus"):
             self._api().patch(json={"config": config})
 
+    def wait_idle(self, timeout: float) -> None:
+        """Wait, for at most `timeout` seconds, until the daemon works at nothing any more.
+
+        An agent that was killed leaves work behind that the daemon carries on with; what it is made of is in between.
+        """
+        deadline = time.monotonic() + timeout
+        with self._explained("wait for Incus"):
+            while time.monotonic() < deadline:
+                found = self._metadata(self._api().operations.get(params={"recursion": 1}))
+                if not any(one["class"] == "task" for one in found.get("running") or []):
+                    return
+                time.sleep(0.5)
+
     # storage and network --------------------------------------------------------------------------------------
 
     def pool(self, name: str) -> Json | None:

@@ -16,13 +16,14 @@ from appliances.base.agent.incus import Incus
 from appliances.base.agent.plan import Plan
 
 FIRST_REPAIR = 30.0  # seconds that something must stay broken before it is repaired for the first time
+IDLE_REPAIR = 60.0  # the same for a unit that is not running: its container may be busy booting
 SILENT_REPAIR = 180.0  # the same for a running unit that does not answer: it may be busy starting
 LONGEST = 600.0  # seconds between repairs that do not help
 
 
 @dataclass
 class Backoff:
-    """When to try again what did not help: after 30 s, 60 s, 120 s … 600 s. `clock` is in seconds."""
+    """When to try again what did not help: after e.g. 30 s, 60 s, 120 s … 600 s. `clock` is in seconds."""
 
     clock: Callable[[], float] = time.monotonic
     _due: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class Watch:
         failed = unit.active == "failed"
         detail = f"{daemon.unit} is {unit.active}" + (f" ({unit.result})" if failed else "")
         target = f"{appliance.name}.{daemon.name}"
-        if unit.active in ("failed", "inactive") and self._backoff.due(target):
+        if unit.active in ("failed", "inactive") and self._backoff.due(target, FIRST_REPAIR if failed else IDLE_REPAIR):
             self._repair(appliance, daemon, detail)
         return daemon_status(daemon, "error" if failed else "starting", True, "failing", detail)
 

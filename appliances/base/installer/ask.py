@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
-import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from appliances.base.installer.disks import Block
-from appliances.base.installer.seed import ACCOUNT, HOSTNAME, SSH_KEY, TAKEN, Seed
+from appliances.base.installer.seed import ACCOUNT, HOSTNAME, SSH_KEY, TAKEN, Seed, is_timezone
 
 T = TypeVar("T")
 TEXTS = Path(__file__).parent / "texts"
@@ -65,9 +64,7 @@ class Dialogue:
             "language": language,
             "hostname": self._until("hostname", "asrbox", _check(lambda value: bool(HOSTNAME.match(value)))),
             "network": self._network(),
-            "timezone": self._until(
-                "timezone", self.offer.timezone, _check(lambda value: value in zoneinfo.available_timezones())
-            ),
+            "timezone": self._until("timezone", self.offer.timezone, _check(is_timezone)),
             "admin": self._admin(),
             "appliances": self._appliances(),
         }

@@ -56,7 +56,7 @@ def includes(text: str) -> list[tuple[int, str]]:
 
 
 def flatten(text: str, files: Mapping[str, str]) -> Source:
-    """Put the text of each included file in its place; an %include of a file that is not in `files` becomes empty."""
+    """Put the text of each included file in its place; a file that is not in `files` is an empty line."""
     lines: list[Line] = []
     for number, line in enumerate(text.splitlines(), start=1):
         found = _INCLUDE.match(line)
@@ -64,7 +64,10 @@ def flatten(text: str, files: Mapping[str, str]) -> Source:
             lines.append(Line(line, None, number))
             continue
         path = found.group(1).strip("\"'")
-        lines += [Line(inner, path, at) for at, inner in enumerate(files.get(path, "").splitlines(), start=1)]
+        if path in files:
+            lines += [Line(inner, path, at) for at, inner in enumerate(files[path].splitlines(), start=1)]
+        else:
+            lines.append(Line("", None, number))
     return Source(tuple(lines))
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import subprocess
-import zoneinfo
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pykickstart.constants import KS_SCRIPT_PRE
 
 from appliances.base.installer.errors import Problem
 from appliances.base.installer.kstext import Source, command_lines, flatten, includes, parse
+from appliances.base.installer.seed import is_timezone
 
 VERSIONS = ("RHEL9", "RHEL10")
 MEDIUM = "/run/install/repo"
@@ -39,19 +39,22 @@ def lint(
     files: Mapping[str, str] | None = None,
     medium: Collection[str] | None = None,
     disk_size: int | None = None,
+    versions: Sequence[str] = VERSIONS,
 ) -> list[Problem]:
     """Every mistake in a kickstart, in the order of its lines.
 
     `files` are the includes that `%pre` writes, path → text; `medium` the paths on the medium without a leading slash
-    (None: not known, not checked); `disk_size` the bytes of the smallest disk it must fit on.
+    (None: not known, not checked); `disk_size` the bytes of the smallest disk it must fit on; `versions` the handlers that must
+    accept it.
     """
     files = files or {}
     source = flatten(text, files)
-    problems = list(_includes(text, files))
+    problems: list[Problem] = []
     handler: Any = None
-    for version in reversed(VERSIONS):
+    for version in versions:
         handler, mistakes = parse(source, version)
         problems += mistakes
+    problems += _includes(text, files, handler)
     for check in (_doubles, _sources, _names, _scripts):
         problems += check(source, handler)
     problems += _storage(source, handler, disk_size)
@@ -60,8 +63,7 @@ def lint(
     return sorted(set(problems), key=lambda problem: (problem.file or "", problem.line or 0, problem.message))
 
 
-def _includes(text: str, files: Mapping[str, str]) -> Iterator[Problem]:
-    handler, _ = parse(flatten(text, {}), VERSIONS[0])
+def _includes(text: str, files: Mapping[str, str], handler: Any) -> Iterator[Problem]:
     scripts = [script.script for script in handler.scripts if script.type == KS_SCRIPT_PRE]
     for number, path in includes(text):
         if path not in files and not any(path in script for script in scripts):
@@ -105,7 +107,7 @@ def _sources(source: Source, handler: Any) -> Iterator[Problem]:
 def _names(source: Source, handler: Any) -> Iterator[Problem]:
     commands = handler.commands
     zone = commands["timezone"]
-    if zone.seen and zone.timezone and zone.timezone not in zoneinfo.available_timezones():
+    if zone.seen and zone.timezone and not is_timezone(zone.timezone):
         hint = "use a name of the time zone database, for example Europe/Moscow"
         yield source.problem(zone.lineno, f"there is no time zone {zone.timezone!r}", hint, "timezone")
     lang = commands["lang"]

@@ -89,7 +89,7 @@ class Player:
 
     def _check(self, text: str, files: dict[str, str], medium: Path) -> None:
         on_medium = {str(item.relative_to(medium)) for item in medium.rglob("*") if item.is_file()}
-        problems = lint.lint(text, files=files, medium=on_medium)
+        problems = lint.lint(text, files=files, medium=on_medium, versions=[kickstart.VERSION])
         if problems:
             raise InstallError(
                 f"the kickstart has a mistake: {problems[0]}".rsplit(" — ", 1)[0],

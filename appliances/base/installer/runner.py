@@ -12,6 +12,7 @@ from appliances.base.installer.errors import InstallError
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LAST_LINES = 8
+OUTPUT = Path("/run/asrbox-install/command.log")
 
 
 class Runner:
@@ -64,11 +65,10 @@ class Runner:
     ) -> None:
         """Run a long program and call `tell(percent)` whenever `measure()` (0.0 to 1.0) has grown by a percent."""
         self.log(f"$ {shlex.join(argv)}")
-        output = Path("/run/asrbox-install/command.log")
-        output.parent.mkdir(parents=True, exist_ok=True)
+        OUTPUT.parent.mkdir(parents=True, exist_ok=True)
         shown = -1
         waited = 0.0
-        with output.open("wb") as sink:
+        with OUTPUT.open("wb") as sink:
             process = subprocess.Popen(  # noqa: S603
                 list(argv), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, env=environment(), cwd="/"
             )
@@ -88,7 +88,7 @@ class Runner:
                         f"{title(argv)} did not end within {timeout:.0f} seconds",
                         "check the medium and the disk, then run asrbox-install again",
                     )
-        said = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
+        said = [line for line in OUTPUT.read_text(errors="replace").splitlines() if line.strip()]
         for line in said:
             self.log(f"  {line}")
         if process.returncode != 0:

@@ -66,8 +66,17 @@ def _hostname(value: str) -> str:
     return value
 
 
+def is_timezone(name: str) -> bool:
+    """Does the time zone database know the name? Much quicker than to list all of them."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
 def _timezone(value: str) -> str:
-    if value not in zoneinfo.available_timezones():
+    if not is_timezone(value):
         raise ValueError(f"{value!r} is not a known time zone")
     return value
 

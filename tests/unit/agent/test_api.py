@@ -75,9 +75,7 @@ def test_status_has_the_shape_of_the_contract(root: FlaskClient) -> None:
 
 
 def test_an_order_becomes_an_operation_with_its_author(root: FlaskClient) -> None:
-    answer = root.post(
-        "/api/v1/appliances/asr_billing/daemons/web/restart", headers={"X-Asrbox-User": "anna\n<script>"}
-    )
+    answer = root.post("/api/v1/appliances/asr_billing/daemons/web/restart", headers={"X-Asrbox-User": "anna"})
 
     assert answer.status_code == 202
     found = root.get(f"/api/v1/operations/{answer.get_json()['operation']}").get_json()

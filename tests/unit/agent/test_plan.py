@@ -59,7 +59,7 @@ def test_overrides_change_single_limits(file: Path) -> None:
         ("version: 1\nappliances: [\n", ":3: not YAML: expected the node content"),
         ("version: 2\nappliances: {}\n", ": version: Input should be 1"),
         ("version: 1\nappliances: {auth: {enabled: 'yes'}}\n", ": appliances.auth.enabled: Input should be a valid"),
-        ("version: 1\nappliances: {auth: {on: true}}\n", ": appliances.auth.on: Extra inputs are not permitted"),
+        ("version: 1\nappliances: {auth: {runs: true}}\n", ": appliances.auth.runs: Extra inputs are not permitted"),
         (
             "version: 1\nappliances: {mail: {}}\n",
             ": appliances.mail: there is no such appliance (this distribution has: asr_billing, auth)",

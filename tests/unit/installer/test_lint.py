@@ -53,7 +53,7 @@ def test_a_good_one_has_no_mistake() -> None:
         ("squashfs.img", "rootfs.img", "line 10, liveimg: LiveOS/rootfs.img is not on the medium"),
         ("images.json", "image.json", "line 13, cp: asrbox/image.json is not on the medium"),
         ("cp /run", "if cp /run", "line 14, script: shell syntax: syntax error: unexpected end of file"),
-        ("--interpreter=/bin/bash", "--interpreter=/usr/bin/python3", "line 13, script: Python syntax"),
+        ("--interpreter=/bin/bash", "--interpreter=/usr/bin/python3\nif:", "line 13, script: Python syntax"),
         ("--interpreter=/bin/bash", "--interpreter=/usr/bin/perl", "nobody can check a script for /usr/bin/perl"),
         ("%post ", "%packages\nvim\n%end\n%post ", "line 12, %packages: %packages has no effect with liveimg"),
         ("reboot\n", "reboot\nsshkey --username=me abc\n", "line 12, sshkey: sshkey is for 'me'"),

@@ -59,7 +59,9 @@ def test_partitions_of_nvme_have_a_p(wanted: Kickstart, facts: Facts, new_id: Ne
     assert ("pvcreate", "--yes", "--force", "/dev/nvme0n1p4") in argvs(plan(nvme, machine, title="x", new_id=new_id))
 
 
-def test_firmware_entry_only_where_there_is_uefi_and_never_fatal(wanted: Kickstart, facts: Facts, new_id: NewId) -> None:
+def test_firmware_entry_only_where_there_is_uefi_and_never_fatal(
+    wanted: Kickstart, facts: Facts, new_id: NewId
+) -> None:
     uefi = plan(wanted, dataclasses.replace(facts, uefi=True), title="x", new_id=new_id)
     bios = plan(wanted, facts, title="x", new_id=new_id)
     (entry,) = [a for p in uefi for a in p.actions if isinstance(a, Command) and a.argv[0] == "efibootmgr"]

@@ -136,9 +136,11 @@ def password(obj: tuple[Paths, Client]) -> None:
     addresses = outside.look(shipped.network.bridge).addresses
     if addresses:
         click.echo(f"Open:      {url(addresses[0], 443)}")
-    click.echo(f"User:      administrator\nPassword:  {secret}")
+    click.echo("User:      administrator")
     if paths.password_changed.exists():
-        click.echo("It has been changed since: this is the first password, which is no longer valid.")
+        click.echo("The first password has been changed and is no longer valid.")
+    else:
+        click.echo(f"Password:  {secret}")
 
 
 def _path(target: str) -> str:

@@ -1,0 +1,39 @@
+"""base: the control panel of the server, on top of the agent's API."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from appliances.base.web import pages
+from appliances.base.web.agent import Agent
+from appliances.common.app import Section, make_app
+from appliances.common.authority import Authority
+from appliances.common.client import EndpointClient
+from appliances.common.i18n import lazy
+from appliances.common.settings import Settings
+
+
+def create_app(settings: Settings | None = None, authority: Authority | None = None) -> Flask:
+    """The app. It starts without the agent and without auth, and says so on its pages until they answer."""
+    settings = settings or Settings.load()
+    agent = Agent(EndpointClient(settings, "agent.host"))
+
+    def agent_answers() -> str:
+        return agent.status().phase
+
+    def auth_answers() -> str:
+        app.extensions["asrbox-authority"].introspect("nobody")
+        return "answers"
+
+    app = make_app(
+        "appliances.base.web",
+        settings,
+        sections=[
+            Section("pages.overview", lazy("Overview"), "grid"),
+            Section("pages.operations", lazy("Operations"), "clock-history"),
+        ],
+        checks={"agent": agent_answers, "auth": auth_answers},
+        authority=authority,
+    )
+    app.register_blueprint(pages.blueprint(agent, settings))
+    return app

@@ -1,0 +1,107 @@
+"""The agent as the control panel sees it: its answers as typed values (docs/architecture.md, "APIs")."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from appliances.common.client import EndpointClient
+
+ACTIONS = ("start", "stop", "restart", "enable", "disable")
+
+State = Literal["running", "stopped", "starting", "error", "disabled", "absent"]
+Well = Literal["ok", "failing", "unknown"]
+
+
+class Daemon(BaseModel):
+    """One daemon and its endpoint."""
+
+    name: str
+    title: dict[str, str]
+    address: str
+    port: int
+    protocol: str
+    hostname: str
+    state: State
+    enabled: bool
+    health: Well
+    detail: str = ""
+
+
+class Appliance(BaseModel):
+    """One container and its daemons."""
+
+    name: str
+    instance: str
+    title: dict[str, str]
+    state: State
+    enabled: bool
+    health: Well
+    detail: str = ""
+    daemons: list[Daemon]
+
+    def daemon(self, name: str) -> Daemon | None:
+        """The daemon called `name`, or None."""
+        return next((one for one in self.daemons if one.name == name), None)
+
+
+class Progress(BaseModel):
+    done: int
+    total: int
+    text: str
+
+
+class Status(BaseModel):
+    """The whole server at this moment."""
+
+    phase: Literal["starting", "first-boot", "converging", "running", "failed"]
+    progress: Progress
+    appliances: list[Appliance]
+    error: str | None = None
+
+    def appliance(self, name: str) -> Appliance | None:
+        """The appliance called `name`, or None."""
+        return next((one for one in self.appliances if one.name == name), None)
+
+
+class Operation(BaseModel):
+    """What somebody asked the agent to do. Moments are ISO 8601 in UTC; target is `<appliance>[.<daemon>]`."""
+
+    id: str
+    action: str
+    target: str
+    status: Literal["running", "done", "failed"]
+    started_at: str
+    ended_at: str | None = None
+    author: str
+    log: list[str] = []
+    error: str | None = None
+
+
+class Agent:
+    """The agent of this host, over its endpoint. Every call raises EndpointError when it does not answer."""
+
+    def __init__(self, client: EndpointClient) -> None:
+        self._client = client
+
+    def status(self) -> Status:
+        return Status.model_validate(self._client.get("status"))
+
+    def operations(self) -> list[Operation]:
+        """Newest first."""
+        found = [Operation.model_validate(one) for one in self._client.get("operations")]
+        return sorted(found, key=lambda one: (one.started_at, one.id), reverse=True)
+
+    def ask(self, action: str, appliance: str, daemon: str | None = None) -> str:
+        """Ask for one of ACTIONS. Returns the id of the operation, which goes on by itself."""
+        path = ("appliances", appliance, "daemons", daemon, action) if daemon else ("appliances", appliance, action)
+        return str(self._client.post(*path)["operation"])
+
+    def logs(self, appliance: str, daemon: str | None, lines: int) -> list[str]:
+        """The newest lines of the journal, oldest first."""
+        params: dict[str, str | int] = {"lines": lines}
+        if daemon:
+            params["daemon"] = daemon
+        found: list[str] = self._client.get("appliances", appliance, "logs", params=params)["lines"]
+        return found

@@ -1,0 +1,139 @@
+"""The pages of the control panel: overview, one appliance, its log, operations."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from appliances.base.web import words
+from appliances.base.web.agent import Agent, Appliance, Operation
+from appliances.base.web.journal import read_line
+from appliances.common.auth import login_required, roles_required
+from appliances.common.client import EndpointError
+from appliances.common.failures import Problem, unreachable
+from appliances.common.i18n import gettext as _
+from appliances.common.i18n import pick
+from appliances.common.settings import Settings
+from appliances.common.ui import neighbours
+
+LINES = (200, 1000, 5000)
+RECENT = 5
+_log = logging.getLogger(__name__)
+
+
+def blueprint(agent: Agent, settings: Settings) -> Blueprint:
+    """The routes, on one agent."""
+    routes = Blueprint("pages", __name__)
+
+    @routes.context_processor
+    def helpers() -> dict[str, Any]:
+        return {
+            "actions": words.ACTIONS,
+            "pick": pick,
+            "verdict": words.verdict,
+            "possible": words.possible,
+            "is_vital": words.is_vital,
+            "vital": words.VITAL,
+            "open_at": {one.name: one.url for one in neighbours(settings) if not one.current},
+        }
+
+    @routes.get("/")
+    @login_required
+    def overview() -> ResponseReturnValue:
+        status, operations = agent.status(), agent.operations()
+        return _page("base/overview", status=status, told=_told(operations[:RECENT], status.appliances))
+
+    @routes.get("/appliances/<name>")
+    @login_required
+    def appliance(name: str) -> ResponseReturnValue:
+        status = agent.status()
+        part = _find(status.appliances, name)
+        of_this = [one for one in agent.operations() if one.target.split(".")[0] == name]
+        return _page("base/appliance", appliance=part, told=_told(of_this[:RECENT], status.appliances))
+
+    @routes.post("/appliances/<name>/<action>")
+    @routes.post("/appliances/<name>/daemons/<daemon>/<action>")
+    @roles_required("administrator")
+    def act(name: str, action: str, daemon: str | None = None) -> ResponseReturnValue:
+        if action not in words.ACTIONS:
+            raise Problem(404, _("There is no such page"))
+        if words.is_vital(action, name) and request.form.get("typed", "").strip() != name:
+            flash(_("Nothing was done: the name that was typed is another one."), "error")
+            return redirect(url_for("pages.appliance", name=name), 303)
+        try:
+            agent.ask(action, name, daemon)
+        except EndpointError as error:
+            if not error.refused:
+                raise
+            flash(_("The agent refused: %(reason)s", reason=error.body.get("detail") or error.detail), "error")
+        return redirect(url_for("pages.appliance", name=name), 303)
+
+    @routes.get("/appliances/<name>/logs")
+    @login_required
+    def logs(name: str) -> ResponseReturnValue:
+        part = _find(agent.status().appliances, name)
+        daemon = request.args.get("daemon") or None
+        if daemon and part.daemon(daemon) is None:
+            raise Problem(404, _("There is no such page"))
+        lines = request.args.get("lines", LINES[0], type=int)
+        lines = lines if lines in LINES else LINES[0]
+        try:
+            found = agent.logs(name, daemon, lines)
+        except EndpointError as error:
+            if not error.refused:
+                raise
+            # A container that does not run has no journal to read now: that is an answer, not a failure.
+            found, reason = [], str(error.body.get("detail") or error.detail)
+        else:
+            reason = ""
+        entries = [read_line(line) for line in found]
+        return _page(
+            "base/logs", appliance=part, daemon=daemon, lines=lines, choices=LINES, entries=entries, reason=reason
+        )
+
+    @routes.get("/operations")
+    @login_required
+    def operations() -> ResponseReturnValue:
+        return _page("base/operations", told=_told(agent.operations(), agent.status().appliances))
+
+    @routes.app_errorhandler(EndpointError)
+    def agent_is_away(error: EndpointError) -> Response:
+        if error.endpoint != "agent.host":
+            return unreachable(error)
+        _log.warning("%s", error)
+        page = render_template("base/agent_away.html", detail=error.detail)
+        return Response(page, 503, content_type="text/html; charset=utf-8")
+
+    return routes
+
+
+def _page(template: str, **values: Any) -> str:
+    """The whole page, or only its living part when HTMX asks for that."""
+    return render_template(f"{template}_live.html" if "HX-Request" in request.headers else f"{template}.html", **values)
+
+
+def _find(appliances: list[Appliance], name: str) -> Appliance:
+    found = next((one for one in appliances if one.name == name), None)
+    if found is None:
+        raise Problem(404, _("There is no such page"), _("No part of this server is called %(name)s.", name=name))
+    return found
+
+
+def _told(operations: list[Operation], appliances: list[Appliance]) -> list[tuple[Operation, str]]:
+    """Operations with a sentence that says what was asked for."""
+    return [(one, _sentence(one, appliances)) for one in operations]
+
+
+def _sentence(operation: Operation, appliances: list[Appliance]) -> str:
+    name, _dot, daemon_name = operation.target.partition(".")
+    appliance = next((one for one in appliances if one.name == name), None)
+    if appliance is None or operation.action not in words.ACTIONS:
+        return f"{operation.action} {operation.target}"
+    part = pick(appliance.title)
+    daemon = appliance.daemon(daemon_name)
+    if daemon:
+        part += f" → {pick(daemon.title)}"
+    return str(words.ACTIONS[operation.action].noun) % {"part": f"«{part}»"}

@@ -1,0 +1,112 @@
+"""What the states and actions of the agent are called on the pages, and which colour they have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliances.base.web.agent import Appliance, Daemon
+from appliances.common.i18n import LazyText, lazy
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a part fares, in one word and one tone (good, warn, bad, busy, quiet)."""
+
+    tone: str
+    text: LazyText
+
+
+@dataclass(frozen=True)
+class Action:
+    """A thing that can be asked for: the button, what stands over the list of operations, and what it leads to."""
+
+    name: str
+    button: LazyText
+    noun: LazyText
+    consequence: LazyText
+    icon: str
+    tone: str = "primary"
+
+
+WORKS = Verdict("good", lazy("Works"))
+CHECKED = Verdict("busy", lazy("Being checked"))
+SILENT = Verdict("bad", lazy("Does not answer"))
+BY_STATE = {
+    "starting": Verdict("busy", lazy("Starting")),
+    "stopped": Verdict("warn", lazy("Stopped")),
+    "disabled": Verdict("quiet", lazy("Switched off")),
+    "error": Verdict("bad", lazy("Failed")),
+    "absent": Verdict("quiet", lazy("Not created yet")),
+}
+
+ACTIONS = {
+    one.name: one
+    for one in (
+        Action(
+            "start",
+            lazy("Start"),
+            lazy("Start of %(part)s"),
+            lazy("It starts now and is ready when its checks pass."),
+            "play-fill",
+        ),
+        Action(
+            "restart",
+            lazy("Restart"),
+            lazy("Restart of %(part)s"),
+            lazy("It is away for a few seconds. Whoever works with it has to wait; nothing stored is lost."),
+            "arrow-clockwise",
+        ),
+        Action(
+            "stop",
+            lazy("Stop"),
+            lazy("Stop of %(part)s"),
+            lazy("It stays away until it is started again, or until the server is restarted. Nothing stored is lost."),
+            "stop-fill",
+            "danger",
+        ),
+        Action(
+            "enable",
+            lazy("Switch on"),
+            lazy("Switching on of %(part)s"),
+            lazy("It starts now, and again with each start of the server."),
+            "power",
+        ),
+        Action(
+            "disable",
+            lazy("Switch off"),
+            lazy("Switching off of %(part)s"),
+            lazy("It stops now and stays off after a restart of the server too. Nothing stored is lost."),
+            "power",
+            "danger",
+        ),
+    )
+}
+
+# Without these nobody gets back to this page with a browser, so stopping them asks for the name.
+VITAL = {
+    "base": lazy("This very page comes from it: afterwards it can be started only with asrctl on the server itself."),
+    "auth": lazy("Nobody can sign in without it: afterwards it can be started only with asrctl on the server itself."),
+}
+
+
+def verdict(part: Appliance | Daemon) -> Verdict:
+    """State and health in one."""
+    if part.state != "running":
+        return BY_STATE[part.state]
+    return {"ok": WORKS, "failing": SILENT, "unknown": CHECKED}[part.health]
+
+
+def possible(part: Appliance | Daemon) -> list[Action]:
+    """The actions that make sense now, the likeliest first."""
+    if not part.enabled or part.state == "disabled":
+        names = ["enable"]
+    elif part.state in ("stopped", "absent"):
+        names = ["start", "disable"]
+    else:
+        names = ["restart", "stop", "disable"]
+    return [ACTIONS[name] for name in names]
+
+
+def is_vital(action: str, appliance: str) -> bool:
+    """Whether this takes the reader's own way back away."""
+    return action in ("stop", "disable") and appliance in VITAL

@@ -1,0 +1,127 @@
+"""A small agent for the panel to talk to: keeps states in memory, does what it is asked, remembers who asked."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from appliances.common.client import EndpointError
+
+
+def daemon(name: str, address: str, port: int, title: dict[str, str], **changes: Any) -> dict[str, Any]:
+    """One daemon that works, as GET /api/v1/status lists it."""
+    described = {
+        "name": name,
+        "title": title,
+        "address": address,
+        "port": port,
+        "protocol": "https" if port == 443 else "tcp",
+        "hostname": f"{name}.x.asrbox.internal",
+        "state": "running",
+        "enabled": True,
+        "health": "ok",
+        "detail": "",
+    }
+    return described | changes
+
+
+def appliance(name: str, title: dict[str, str], daemons: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    """One appliance that works."""
+    described = {
+        "name": name,
+        "instance": name.replace("_", "-"),
+        "title": title,
+        "state": "running",
+        "enabled": True,
+        "health": "ok",
+        "detail": "",
+        "daemons": daemons,
+    }
+    return described | changes
+
+
+PAGES = {"ru": "Страницы и API", "en": "Pages and API"}
+
+
+class FakeAgent:
+    """Stands in for EndpointClient("agent.host"); `away` makes it not answer."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.phase = "running"
+        self.progress = {"done": 12, "total": 12, "text": ""}
+        self.operations: list[dict[str, Any]] = []
+        self.appliances = [
+            appliance(
+                "base", {"ru": "Панель управления", "en": "Control panel"}, [daemon("web", "198.18.81.2", 443, PAGES)]
+            ),
+            appliance("auth", {"ru": "Вход", "en": "Sign-in"}, [daemon("web", "198.18.82.2", 443, PAGES)]),
+            appliance(
+                "asr_billing",
+                {"ru": "Биллинг", "en": "Billing"},
+                [
+                    daemon("firebird", "198.18.83.2", 3050, {"ru": "База данных Firebird", "en": "Firebird database"}),
+                    daemon("web", "198.18.83.3", 443, PAGES),
+                ],
+            ),
+        ]
+        self.lines = ["2026-11-22T10:00:00+0000 auth systemd[1]: Started asrbox-app@auth.service."]
+
+    def part(self, name: str, daemon_name: str = "") -> dict[str, Any]:
+        """The appliance or daemon called so; KeyError when there is none."""
+        found = {one["name"]: one for one in self.appliances}[name]
+        return {one["name"]: one for one in found["daemons"]}[daemon_name] if daemon_name else found
+
+    def get(self, *path: str, params: dict[str, Any] | None = None) -> Any:
+        """GET /api/v1/<path…>"""
+        self._present()
+        if path == ("status",):
+            return {
+                "distribution": {"name": "asrbox", "version": "0.1.0"},
+                "phase": self.phase,
+                "progress": self.progress,
+                "appliances": self.appliances,
+                "error": None,
+            }
+        if path == ("operations",):
+            return self.operations
+        if path[0] == "appliances" and path[-1] == "logs":
+            if self.part(path[1])["state"] != "running":
+                raise EndpointError("agent.host", "400 refused", 400, {"detail": "the container is not running"})
+            return {"lines": self.lines[-int((params or {})["lines"]) :], "cursor": None}
+        raise AssertionError(f"the panel asked for something unknown: GET {path}")
+
+    def post(self, *path: str, json: Any = None) -> Any:
+        """POST /api/v1/<path…>"""
+        self._present()
+        found = re.fullmatch(r"appliances/(\w+)(?:/daemons/(\w+))?/(\w+)", "/".join(path))
+        assert found, f"the panel asked for something unknown: POST {path}"
+        name, daemon_name, action = found[1], found[2] or "", found[3]
+        try:
+            part = self.part(name, daemon_name)
+        except KeyError:
+            raise EndpointError("agent.host", "404", 404, {"detail": f"there is no {name}"}) from None
+        part["state"] = {"stop": "stopped", "disable": "disabled"}.get(action, "running")
+        part["enabled"] = {"enable": True, "disable": False}.get(action, part["enabled"])
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        target = f"{name}.{daemon_name}" if daemon_name else name
+        self.operations.insert(
+            0,
+            {
+                "id": str(len(self.operations) + 1),
+                "action": action,
+                "target": target,
+                "status": "done",
+                "started_at": now,
+                "ended_at": now,
+                "author": "administrator",
+                "log": [f"{action} {target}"],
+                "error": None,
+            },
+        )
+        return {"operation": self.operations[0]["id"]}
+
+    def _present(self) -> None:
+        if self.away:
+            raise EndpointError("agent.host", "no answer from https://198.18.80.1:8443: Connection refused")

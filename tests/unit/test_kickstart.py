@@ -1,0 +1,85 @@
+"""The rendered kickstart: valid for Anaconda of EL 9 and 10, and for our own installer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from appliances.base.installer.kstext import flatten
+from builder import kickstart
+from builder.errors import AsrboxError, ErrorList
+from builder.resolve import Project
+from tests.unit.installer.machine import DISTRIBUTION
+
+MEDIUM = {"LiveOS/squashfs.img", "asrbox/images.squashfs", "asrbox/images.json", "asrbox/distribution.json"}
+
+
+@pytest.mark.parametrize("family", ["debian", "rpm"])
+@pytest.mark.parametrize("version", ["RHEL9", "RHEL10"])
+def test_ksvalidator_accepts_it(family: str, version: str, tmp_path: Path) -> None:
+    # given the rendered kickstart, as it is on the medium and with what %pre writes put in
+    text = kickstart.render(DISTRIBUTION, family)
+    whole = [flatten(text, files).text for files in kickstart.sample_includes(family, DISTRIBUTION)]
+    # then pykickstart's own validator accepts each
+    for number, candidate in enumerate([text, *whole]):
+        path = tmp_path / f"{number}.cfg"
+        path.write_text(candidate)
+        validator = Path(sys.executable).with_name("ksvalidator")
+        done = subprocess.run([validator, "-v", version, path], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("family", ["debian", "rpm"])
+def test_our_own_check_accepts_it(family: str) -> None:
+    kickstart.check(kickstart.render(DISTRIBUTION, family), MEDIUM, DISTRIBUTION, family=family)
+
+
+def test_the_numbers_of_the_manifest_arrive() -> None:
+    install = {**DISTRIBUTION["install"], "volume_group": "vg7", "root_size": 8 * 2**30, "pool": "tank"}
+    text = kickstart.render({**DISTRIBUTION, "install": install}, "debian")
+    assert "logvol / --vgname=vg7 --name=root --size=8192 --fstype=ext4" in text
+    assert "logvol none --vgname=vg7 --name=tank --thinpool" in text
+
+
+def test_a_file_that_is_not_on_the_medium_is_named_with_its_line() -> None:
+    text = kickstart.render(DISTRIBUTION, "debian")
+    line = 1 + next(at for at, item in enumerate(text.splitlines()) if "asrbox/images.squashfs" in item)
+    with pytest.raises(ErrorList) as caught:
+        kickstart.check(text, MEDIUM - {"asrbox/images.squashfs"}, DISTRIBUTION)
+    (error,) = caught.value.errors
+    assert str(error.where) == f"ks.cfg:{line}: /run/install/repo/asrbox/images.squashfs"
+    assert error.message == "asrbox/images.squashfs is not on the medium"
+
+
+def test_a_root_volume_larger_than_the_smallest_disk() -> None:
+    big = {**DISTRIBUTION, "install": {**DISTRIBUTION["install"], "root_size": 20 * 2**30}}
+    with pytest.raises(ErrorList, match="all sizes together are .* but the smallest disk allowed has 16384 MiB"):
+        kickstart.check(kickstart.render(big, "debian"), MEDIUM, big)
+
+
+def test_a_wrong_time_zone_of_the_distribution() -> None:
+    wrong = {**DISTRIBUTION, "install": {**DISTRIBUTION["install"], "timezone": "Europe/Moskau"}}
+    with pytest.raises(ErrorList, match="there is no time zone 'Europe/Moskau'"):
+        kickstart.check(kickstart.render(wrong, "debian"), MEDIUM, wrong)
+
+
+def test_an_unknown_family() -> None:
+    with pytest.raises(AsrboxError, match="no kickstart for the family 'gentoo'"):
+        kickstart.render(DISTRIBUTION, "gentoo")
+
+
+def test_a_spoilt_template_is_named_with_its_line(project: Project) -> None:
+    template = project.root / "kickstart/ks.cfg.j2"
+    template.write_text("text\n{% if family %}\n{{ title }\n")
+    with pytest.raises(AsrboxError, match=r"ks\.cfg\.j2:3: the template is not valid"):
+        kickstart.render(DISTRIBUTION, "debian", template.parent)
+
+
+def test_a_spoilt_section_is_named_with_its_line(project: Project) -> None:
+    snippet = project.root / "kickstart/snippets/enable.sh"
+    snippet.write_text("set -eu\nif true; then\n")
+    with pytest.raises(ErrorList, match="shell syntax"):
+        kickstart.check(kickstart.render(DISTRIBUTION, "debian", project.root / "kickstart"), MEDIUM, DISTRIBUTION)
