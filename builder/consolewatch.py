@@ -6,6 +6,7 @@ Pure: lines with times go in, events come out. `machine.py` feeds it; two tables
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -46,14 +47,15 @@ class Event:
 class Sign:
     """How a failure looks on the console. `sentence` is filled with the groups of `pattern`.
 
-    A deadly sign ends the boot. Any other is a clue: the machine may still get there, and if it does not, this is why.
+    Seen `deadly` times it ends the boot. Before that, or with 0, it is a clue: the machine may still get there, and if
+    it does not, this is why.
     """
 
     kind: str
     pattern: re.Pattern[str]
     sentence: str
     remedy: str
-    deadly: bool = False
+    deadly: int = 0
 
 
 # Where a boot is, in the order in which it happens; a later mark is never followed by an earlier one, except by the
@@ -79,17 +81,17 @@ SIGNS = [
     Sign(
         "panic", re.compile(r"Kernel panic - not syncing: (.+?)(?: \]---)?$"), "the kernel panicked: {0}",
         "no root file system means that the initrd was not loaded or is damaged: run `asrbox verify` on the ISO; "
-        f"otherwise {_ALL_MESSAGES}", deadly=True,
+        f"otherwise {_ALL_MESSAGES}", deadly=1,
     ),
     Sign(
         "not-bootable", re.compile(r"No bootable device|No bootable option or device was found"),
         "the firmware found nothing that it can boot",
-        "attach the ISO, or install the disk first; `asrbox verify` checks the boot records of the ISO", deadly=True,
+        "attach the ISO, or install the disk first; `asrbox verify` checks the boot records of the ISO", deadly=1,
     ),
     Sign(
         "efi-shell", re.compile(r"UEFI Interactive Shell|^Shell>"),
         "the firmware ended in its own shell: no medium and no disk has an EFI boot loader it can start",
-        "attach the ISO, or install the disk first; on metal turn Secure Boot off", deadly=True,
+        "attach the ISO, or install the disk first; on metal turn Secure Boot off", deadly=1,
     ),
     Sign(
         "grub", re.compile(r"^error: (?!no suitable video mode)(.+?)\.?$"), "GRUB said: {0}",
@@ -97,7 +99,7 @@ SIGNS = [
     ),
     Sign(
         "grub-prompt", re.compile(r"^(grub(?: rescue)?)>"), "GRUB stopped at its prompt `{0}>`: it has no menu to show",
-        "run `asrbox verify` on the ISO; a stick must be written as a whole, not file by file", deadly=True,
+        "run `asrbox verify` on the ISO; a stick must be written as a whole, not file by file", deadly=1,
     ),
     Sign(
         "live-root", re.compile(r"Warning: (\S+) does not exist"), "the initrd waited in vain for {0}",
@@ -107,20 +109,20 @@ SIGNS = [
         "initrd-shell",
         re.compile(r"Entering emergency mode|rdsosreport\.txt\"|^dracut:/#|Press Enter for maintenance.*initramfs"),
         "the initrd gave up before it had a root file system",
-        f"the medium or the disk was not found: {_ALL_MESSAGES}", deadly=True,
+        f"the medium or the disk was not found: {_ALL_MESSAGES}", deadly=1,
     ),
     Sign(
         "emergency", re.compile(r"You are in emergency mode"),
         "systemd stopped in emergency mode: a file system of fstab or a unit the boot needs is missing",
-        "log in as root and run `journalctl -xb -p err`", deadly=True,
+        "log in as root and run `journalctl -xb -p err`", deadly=1,
     ),
     Sign(
         "installer", re.compile(r"asrbox-install: FAILED: (.+)$"), "the installer stopped: {0}",
-        "the installer keeps a shell on the console; its log is /run/asrbox-install/install.log", deadly=True,
+        "the installer keeps a shell on the console; its log is /run/asrbox-install/install.log", deadly=1,
     ),
     Sign(
         "agent", re.compile(r"asrbox-agent: FAILED: (.+)$"), "the first boot stopped: {0}",
-        "log in as the administrator and run `sudo asrctl check`", deadly=True,
+        "log in as the administrator and run `sudo asrctl check`", deadly=4,  # it tries again, at ever longer intervals
     ),
     Sign(
         "kickstart", re.compile(r"problem occurred on line (\d+) of the kickstart file"),
@@ -171,6 +173,7 @@ class Watch:
     failure: Failure | None = None
     last: Line = field(default=Line(0.0, ""))
     _in_traceback: bool = False
+    _seen: Counter[str] = field(default_factory=Counter)
 
     def feed(self, line: Line) -> list[Event]:
         """Take in one line; what it means, in order. A line may mean nothing."""
@@ -221,7 +224,7 @@ class Watch:
         if found := AGENT.search(text):
             name, done, total, more = found.groups()
             progress = Event("progress", line.seconds, f"{done}/{total} {more or name}")
-            return [*self._enter(f"first boot: {name}", line.seconds), progress]
+            return [*self._enter(f"agent: {name}", line.seconds), progress]
         for name, pattern in BOOT_MARKS:
             # the time stamp of the kernel is part of its marks
             if pattern.search(line.text) and (name == "firmware" or _RANK[name] > self._rank()):
@@ -249,7 +252,8 @@ class Watch:
                 continue
             groups = [group or "a program" for group in found.groups()]
             told = Failure(sign.kind, sign.sentence.format(*groups), sign.remedy, line.seconds, text)
-            if not sign.deadly:
+            self._seen[sign.kind] += 1
+            if not sign.deadly or self._seen[sign.kind] < sign.deadly:
                 return self._clue(told)
             if self.failure is None:
                 self.failure = self._with_cause(told)

@@ -97,7 +97,8 @@ def parse_copyright(text: str, package: str) -> Licence:
             parts.append(expression)
     if parts:
         ordered = sorted(parts)
-        found.expression = " AND ".join(f"({part})" if " OR " in part else part for part in ordered)
+        several = len(ordered) > 1
+        found.expression = " AND ".join(f"({part})" if several and " OR " in part else part for part in ordered)
     return found
 
 

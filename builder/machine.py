@@ -142,6 +142,23 @@ class Machine:
             if line and (found := wanted.search(line.text)):
                 return found
 
+    def wait_failure(self, kind: str, limit: float) -> Failure:
+        """Wait until the console tells of a failure of this kind; then it is forgotten, so that one can go on."""
+        deadline = self.seconds + limit
+        try:
+            while True:
+                self._step(f"a failure: {kind}", deadline)
+        except MachineFailed as failed:
+            if failed.failure.kind != kind:
+                raise
+            self.watch = Watch()
+            return failed.failure
+
+    def said(self, pattern: str) -> re.Match[str] | None:
+        """The latest line until now in which `pattern` is found."""
+        found = [match for line in self.console.read_text().splitlines() if (match := re.search(pattern, line))]
+        return found[-1] if found else None
+
     def wait_off(self, limit: float) -> float:
         """Wait until the guest has gone off (or wants to reboot); seconds since the start."""
         deadline = self.seconds + limit
@@ -194,6 +211,13 @@ class Machine:
         """A PNG of the VGA screen (only with `screen` or `window`)."""
         target.parent.mkdir(parents=True, exist_ok=True)
         qemu_qmp.ask(self._private / "qmp", "screendump", {"filename": str(target.absolute()), "format": "png"})
+
+    def plug_disk(self, disk: Path, serial: str) -> None:
+        """Plug in a qcow2 disk while the machine runs."""
+        file: dict[str, object] = {"driver": "file", "filename": str(disk.absolute())}
+        qmp = self._private / "qmp"
+        qemu_qmp.ask(qmp, "blockdev-add", {"driver": "qcow2", "node-name": serial, "file": file})
+        qemu_qmp.ask(qmp, "device_add", {"driver": "virtio-blk-pci", "drive": serial, "serial": serial, "id": serial})
 
     def power_button(self) -> None:
         """Press the power button: the guest shuts down by itself."""

@@ -17,7 +17,7 @@ OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 
 @dataclass(frozen=True)
 class Hardware:
-    """A machine. `memory` in MiB; `ports` maps a port on 127.0.0.1 of this host to a port of the guest.
+    """A machine. `memory` in MiB; `ports` maps a port on `address` of this host to a port of the guest.
 
     `disks` are qcow2 files in the order in which the guest sees them. `first` says what the firmware tries first;
     the other comes next, except that SeaBIOS never tries a stick after a disk. Sticks can be written to, as real
@@ -36,6 +36,7 @@ class Hardware:
     cpu: str | None = None
     accel: Accel = "tcg"
     ports: Mapping[int, int] = field(default_factory=dict)
+    address: str = "127.0.0.1"
     screen: bool = False
     window: Literal["gtk", "sdl"] | None = None
     reboots: bool = False
@@ -98,7 +99,9 @@ def _storage(hardware: Hardware) -> list[str]:
 
 
 def _network(hardware: Hardware) -> list[str]:
-    forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in sorted(hardware.ports.items()))
+    forwards = "".join(
+        f",hostfwd=tcp:{hardware.address}:{host}-:{guest}" for host, guest in sorted(hardware.ports.items())
+    )
     return ["-netdev", f"user,id=net,restrict=on{forwards}", "-device", "virtio-net-pci,netdev=net,romfile="]
 
 

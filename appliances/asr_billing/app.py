@@ -7,7 +7,7 @@ import logging
 from flask import Flask, Response
 
 from appliances.asr_billing import api, pages
-from appliances.asr_billing.database import Changed, Database, Unavailable
+from appliances.asr_billing.database import Changed, Database, Unavailable, load_client
 from appliances.asr_billing.migrations import migrate, schema_version
 from appliances.common.app import Section, make_app
 from appliances.common.authority import Authority
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None, authority: Authority | None = None) -> Flask:
     """The app as gunicorn runs it. Needs no Firebird to start: it answers 503 until there is one."""
     settings = settings or Settings.load()
+    load_client()
     firebird = settings.daemon("firebird")
     database = Database(
         firebird.address, firebird.port, password=lambda: settings.secret("billing-password"), prepare=migrate

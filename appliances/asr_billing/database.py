@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 from firebird.driver import DatabaseError, Isolation, TraAccessMode, connect, driver_config, tpb
 
@@ -100,7 +101,8 @@ class Transaction:
 class Database:
     """The billing database at `address`:`port`. `password` is asked at each new connection.
 
-    `prepare` (the migrations) runs once before the first transaction, with `raw_transaction`. Everything raises Unavailable while Firebird does not answer, and works again when it does.
+    `prepare` (the migrations) runs once before the first transaction, with `raw_transaction`. Everything raises
+    Unavailable while Firebird does not answer, and works again when it does.
     """
 
     def __init__(
@@ -173,7 +175,7 @@ class Database:
         except SettingsError as error:
             raise Unavailable(f"the password of the database user {self._user} is missing: {error}") from error
 
-    def _meaning(self, error: DatabaseError) -> Exception:
+    def _meaning(self, error: Any) -> Exception:
         codes = _codes(error)
         said = " ".join(str(error).split())
         if codes & _UNIQUE:
@@ -182,14 +184,27 @@ class Database:
             return Changed(said)
         if codes & _LOGIN:
             return Unavailable(
-                f"Firebird at {self._place} refuses the user {self._user}: the secret billing-password is not the one that "
-                "Firebird was started with; restart asrbox-firebird.service"
+                f"Firebird at {self._place} refuses the user {self._user}: the secret billing-password is not "
+                "the one that Firebird was started with; restart asrbox-firebird.service"
             )
         if codes & _NO_FILE:
             return Unavailable(f"Firebird at {self._place} cannot open the database: {said}")
         if codes & _AWAY:
             return Unavailable(f"Firebird at {self._place} does not answer: {said}")
-        return error
+        return cast(Exception, error)
+
+
+def load_client() -> None:
+    """Load Firebird's client library without letting it have the process's signals; call it in the main thread.
+
+    With its first connection the library puts handlers of its own on SIGTERM and SIGINT, and they hang the process when
+    the signal comes while another call runs. So the first connection is made here, to a port where nothing answers.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with suppress(DatabaseError):
+        connect("127.0.0.1/1:none", user="nobody", password="none").close()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _roll_back(connection: Any) -> None:

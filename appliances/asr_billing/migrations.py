@@ -1,7 +1,7 @@
 """Brings the schema forward: numbered files migrations/NNNN_name.sql, each exactly once, in order.
 
 A file consists of parts, divided by lines `-- part`. Each part is one transaction, together with the record that it is
-done: Firebird rolls both back when the process or the server dies, so a killed migration continues with the part it was in.
+done: Firebird rolls both back when the process or the server dies, so a killed migration continues with that part.
 A new part is needed where a statement works with rows of a table that the part before it makes.
 """
 
@@ -52,7 +52,9 @@ def read_migrations(folder: Path = FOLDER) -> list[Migration]:
 
 def split(script: str) -> list[str]:
     """Statements of a script as isql reads it: each ends with `;` at the end of a line, or what SET TERM names."""
-    found, lines, terminator = [], [], ";"
+    found: list[str] = []
+    lines: list[str] = []
+    terminator = ";"
     for line in script.splitlines():
         if not lines and (not line.strip() or line.lstrip().startswith("--")):
             continue
@@ -106,7 +108,8 @@ def _next_step(transaction: Transaction, migrations: list[Migration]) -> tuple[M
     seen = {row["number"]: row for row in transaction.rows("migration.all")}
     if newer := [number for number in seen if number > len(migrations)]:
         raise MigrationError(
-            f"the database has schema version {max(newer)}, this program knows {len(migrations)}: it is older than the data"
+            f"the database has schema version {max(newer)}, this program knows "
+            f"{len(migrations)}: it is older than the data"
         )
     for migration in migrations:
         row = seen.get(migration.number)

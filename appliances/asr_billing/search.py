@@ -1,7 +1,7 @@
 """What a subscriber is found by: words, each found by its beginning; numbers of up to three digits only whole.
 
-House 5 is not house 51, and three digits are in every phone. So every stored word has the sign END behind it, and a term
-that has to be a whole word ends in it too. Plain functions over texts.
+House 5 is not house 51, and three digits are in every phone. So every stored word has the sign END behind it, and a
+term that has to be a whole word ends in it too. Plain functions over texts.
 """
 
 from __future__ import annotations

@@ -136,12 +136,6 @@ def _is_phone(text: str) -> bool:
 
 
 def _visible(line: str) -> str:
-    """The line without what nobody sees: control and format characters become spaces, lone surrogates vanish."""
-    return "".join(
-        ""
-        if unicodedata.category(character) in ("Cs", "Cf")
-        else " "
-        if unicodedata.category(character) == "Cc"
-        else character
-        for character in line
-    )
+    """The line without what nobody sees: control characters become spaces, format signs and lone surrogates vanish."""
+    instead = {"Cc": " ", "Cf": "", "Cs": ""}
+    return "".join(instead.get(unicodedata.category(character), character) for character in line)

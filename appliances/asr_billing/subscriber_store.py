@@ -36,16 +36,15 @@ class Page:
 
 def create(transaction: Transaction, details: Details, author: str) -> Subscriber:
     """Store a new subscriber. Raises Invalid when the contract number is taken."""
-    values = {**asdict(details), "moment": _now(), "author": author}
+    moment = _now()
+    values = {**asdict(details), "moment": moment, "author": author}
     try:
         stored = transaction.row("subscriber.insert", values)
     except Duplicate as error:
         raise Invalid({"contract": CONTRACT_TAKEN}) from error
     assert stored is not None
     _index(transaction, stored["id"], details)
-    created = find(transaction, stored["id"])
-    assert created is not None
-    return created
+    return Subscriber(stored["id"], details, 1, moment, author, moment, author)
 
 
 def change(transaction: Transaction, id_: int, version: int, details: Details, author: str) -> Subscriber | None:

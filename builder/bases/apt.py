@@ -145,8 +145,8 @@ class Apt:
         if done.code != 0:
             raise explain_update(done.stdout + done.stderr)
 
-    def packages_files(self) -> list[tuple[str, Path, str]]:
-        """(suite/component, path, text) of each Packages file that `update` has left, in the order of the suites."""
+    def packages_files(self) -> list[tuple[str, str]]:
+        """(suite/component, text) of each Packages file that `update` has left, in the order of the suites."""
         form = "$(RELEASE)\t$(COMPONENT)\t$(IDENTIFIER)\t$(FILENAME)"
         rows = self._run("apt-get", "indextargets", "--format", form).stdout.splitlines()
         found = []
@@ -154,7 +154,7 @@ class Apt:
             suite, component, identifier, name = row.split("\t")
             if identifier == "Packages":
                 text = self._run("/usr/lib/apt/apt-helper", "cat-file", name).stdout
-                found.append((f"{suite}/{component}", Path(name), text))
+                found.append((f"{suite}/{component}", text))
         return found
 
     def simulate(self, names: Sequence[str]) -> list[Chosen]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from builder.bases import LockedPackage
 from builder.errors import AsrboxError
@@ -55,9 +54,9 @@ class Index:
         return known is not None and known.sha256 == package.sha256
 
 
-def read_index(files: Iterable[tuple[str, Path, str]]) -> Index:
-    """Make an index of (place, path, text) rows: one per Packages file, in the order of the manifest's suites."""
+def read_index(files: Iterable[tuple[str, str]]) -> Index:
+    """Make an index of (place, text) rows: one per Packages file, in the order of the manifest's suites."""
     index = Index()
-    for place, _, text in files:
+    for place, text in files:
         index.read(text, place)
     return index

@@ -6,6 +6,7 @@ The server can be told to break off a file, and remembers what it was asked for.
 from __future__ import annotations
 
 import contextlib
+import mimetypes
 import random
 import subprocess
 import threading
@@ -126,6 +127,8 @@ def serve(root: Path) -> Iterator[Served]:
             wanted = self.headers.get("Range")
             served.asked.append((self.path, wanted))
             path = root / unquote(self.path.lstrip("/"))
+            if path.is_dir():
+                path /= "index.html"
             if not path.is_file():
                 self.send_error(404)
                 return
@@ -134,6 +137,7 @@ def serve(root: Path) -> Iterator[Served]:
             self.send_response(206 if wanted else 200)
             if wanted:
                 self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Type", mimetypes.guess_type(path.name)[0] or "application/octet-stream")
             self.send_header("Last-Modified", self.date_time_string(int(path.stat().st_mtime)))
             self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()

@@ -26,9 +26,8 @@ GOOD_BOOT = """\
   6.80 [    0.000000] Linux version 6.12.57+deb13-amd64 (debian-kernel@lists.debian.org)
   9.31 [    2.104418] dracut-cmdline[148]: Using kernel command line parameters
  14.50 Welcome to Debian GNU/Linux 13 (trixie)!
- 30.00 asrbox-agent: phase incus 2/12 starting the container service
- 44.00 asrbox-agent: phase images 3/12 importing the images
- 45.00 asrbox-agent: phase images 4/12 image of auth
+ 30.00 asrbox-agent: phase first-boot 1/12 setting Incus up
+ 44.00 asrbox-agent: phase first-boot 2/12 import the image of auth
  80.00 asrbox-agent: ready in 52.3 s
 """
 
@@ -59,7 +58,7 @@ def test_an_installation_has_phases_with_times() -> None:
 def test_a_first_boot_has_phases_with_times() -> None:
     watch = watched(GOOD_BOOT)
     names = [phase.name for phase in watch.phases]
-    assert names == ["firmware", "GRUB", "kernel", "initrd", "system", "first boot: incus", "first boot: images"]
+    assert names == ["firmware", "GRUB", "kernel", "initrd", "system", "agent: first-boot"]
     assert watch.reached == {"ready": 80.0}
 
 
@@ -144,8 +143,8 @@ DEADLY = {
         "40 asrbox-install: FAILED: unsquashfs: write failed because No space left on device",
         ("installer", "the installer stopped: unsquashfs: write failed because No space left on device"),
     ),
-    "the agent gives up": (
-        "70 asrbox-agent: FAILED: the container service did not start",
+    "the agent tries and tries": (
+        "70 asrbox-agent: FAILED: the container service did not start\n" * 4,
         ("agent", "the first boot stopped: the container service did not start"),
     ),
 }  # fmt: skip
@@ -162,6 +161,8 @@ def test_a_deadly_sign_is_the_verdict(console: str) -> None:
 
 # Clues: no verdict by themselves, but the reason when the target is not reached.
 CLUES = {
+    "70 asrbox-agent: FAILED: the container service did not start": "the first boot stopped: the container service "
+    "did not start",
     "40 unsquashfs: failed to write: No space left on device": "a file system is full (unsquashfs said so)",
     "50 [   44.0] Out of memory: Killed process 812 (firebird) total-vm:1G": "the machine ran out of memory and the "
     "kernel ended firebird",

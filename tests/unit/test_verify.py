@@ -139,24 +139,25 @@ def test_an_iso_without_media_check_says_so(folder: Path, tmp_path: Path) -> Non
     assert failures(report) == {"media check": "no checksum is implanted"}
 
 
+NO_BIOS_CD = "no El Torito entry for BIOS: a CD does not boot on such machines"
+NO_UEFI_CD = "no El Torito entry for UEFI: a CD does not boot on such machines"
+NO_MBR = "no boot code in the MBR: a stick does not boot by BIOS"
+NO_GPT = "no GPT: a stick does not boot by UEFI"
+
+
 @pytest.mark.parametrize(
     ("without", "expected"),
     [
-        (("bios",), {"boot: BIOS": "no El Torito entry for BIOS: a CD does not boot on such machines"}),
-        (
-            ("uefi",),
-            {
-                "boot: UEFI": "no El Torito entry for UEFI: a CD does not boot on such machines",
-                "boot: as a disk": "no GPT: a stick does not boot by UEFI",
-            },
-        ),
-        (("mbr",), {"boot: as a disk": "no boot code in the MBR: a stick does not boot by BIOS"}),
+        (("mbr",), {"boot: as a disk": NO_MBR}),
+        (("bios", "mbr"), {"boot: BIOS": NO_BIOS_CD, "boot: as a disk": NO_MBR}),
+        (("uefi",), {"boot: UEFI": NO_UEFI_CD, "boot: as a disk": NO_GPT}),
     ],
 )
 def test_a_missing_boot_record_is_named(
     folder: Path, tmp_path: Path, without: tuple[str, ...], expected: dict[str, str]
 ) -> None:
-    assert failures(verify(burn(folder, tmp_path / "a.iso", without=without))) == expected
+    found = failures(verify(burn(folder, tmp_path / "a.iso", without=without)))
+    assert {name: detail for name, detail in found.items() if name.startswith("boot")} == expected
 
 
 def missing_kernel(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from appliances.base.agent.distribution import Appliance, Daemon, Distribution
@@ -80,6 +80,13 @@ class Board:
         with self._lock:
             listed = self._status.appliances
             self._status.appliances = [status if one.name == status.name else one for one in listed]
+
+    def busy(self, name: str, text: str) -> None:
+        """An appliance is being worked at: what was known of its health no longer holds."""
+        known = self.appliance(name)
+        if known is not None:
+            daemons = tuple(replace(one, health="unknown", detail="") for one in known.daemons)
+            self.show(replace(known, state="starting", health="unknown", detail=text, daemons=daemons))
 
     def appliance(self, name: str) -> ApplianceStatus | None:
         with self._lock:

@@ -193,8 +193,10 @@ class Convergence:
         )
 
     def _act(self, actions: list[reconcile.Action], intent: Intent, wanted: list[instances.DesiredInstance]) -> None:
-        def announce(done: int, text: str) -> None:
+        def announce(done: int, action: reconcile.Action) -> None:
+            text = str(action)
             self._say(text)
+            self._board.busy(action.appliance, text)
             self._progress(PREPARED + done, text, acting=True)
             self._refresh_console(intent)
 

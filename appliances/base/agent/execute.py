@@ -45,7 +45,7 @@ def observe(incus: Incus) -> Actual:
 class Executor:
     """Runs actions in order. When one fails, the rest of that appliance is left for the next round; others go on.
 
-    `announce(done, text)` is told before each action; `before_start(appliance, providers)` waits for those that the
+    `announce(done, action)` is told before each action; `before_start(appliance, providers)` waits for those that the
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Executor:
         image_list: ImageList,
         image_folder: Path,
         mount_point: Path,
-        announce: Callable[[int, str], None],
+        announce: Callable[[int, Action], None],
         before_start: Callable[[str, tuple[str, ...]], None],
     ) -> None:
         self._incus = incus
@@ -75,7 +75,7 @@ class Executor:
             for done, action in enumerate(actions):
                 if action.appliance in failed:
                     continue
-                self._announce(done, str(action))
+                self._announce(done, action)
                 try:
                     self._do(action)
                 except AgentError as error:

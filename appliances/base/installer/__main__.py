@@ -5,6 +5,8 @@ asrbox-install --answers seed.toml               the same with these answers
 asrbox-install --answers seed.toml --dry-run     print what would be done; nothing is changed
 … pre --admin-group sudo                         the %pre section: answers, disk guard, include files
 … check-images FOLDER                            are the copied images what images.json says?
+
+Each command imports only what it needs: on a slow machine reading Python modules is a good part of the waiting.
 """
 
 from __future__ import annotations
@@ -16,13 +18,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from appliances.base.installer import answers, console, facts, kickstart, lint, media
-from appliances.base.installer.ask import texts
+from appliances.base.installer import console, media
 from appliances.base.installer.errors import InstallError
-from appliances.base.installer.plan import plan
-from appliances.base.installer.player import Player, restart
 from appliances.base.installer.progress import Log, Progress
 from appliances.base.installer.runner import Runner
+from appliances.base.installer.texts import texts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def install(repo: str) -> int:
     """Play the kickstart of the medium and restart the machine; on failure say why and leave everything as it is."""
+    from appliances.base.installer.player import Player, restart
+
     log = Log()
     runner = Runner(log)
     progress = Progress(console.choose(), log, texts("en"))
@@ -69,6 +71,8 @@ def install(repo: str) -> int:
 
 def pre(group: str, repo: str) -> None:
     """The %pre section: decide answers and disk, write the include files. Raises InstallError."""
+    from appliances.base.installer import answers
+
     distribution = media.distribution(repo)
     seed, disk = answers.decide(Runner(print), distribution, repo, console.choose)
     for path, text in answers.fragments_for(seed, disk, distribution, group).items():
@@ -80,6 +84,9 @@ def pre(group: str, repo: str) -> None:
 
 def dry_run(repo: str, group: str) -> None:
     """Print the answers as kickstart files, and every action that would follow. Raises InstallError."""
+    from appliances.base.installer import answers, facts, kickstart, lint
+    from appliances.base.installer.plan import plan
+
     runner = Runner()
     distribution = media.distribution(repo)
     found = media.seed_text(runner, repo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from appliances.base.installer import facts, guard, media
+from appliances.base.installer import facts, guard, links, media
 from appliances.base.installer.ask import Dialogue, Offer, Terminal
 from appliances.base.installer.disks import Block
 from appliances.base.installer.errors import InstallError
@@ -46,7 +46,7 @@ def decide(
 ) -> tuple[Seed, Block]:
     """Answers and disk for this machine, out of the answer file or by asking on `terminal()`. Raises InstallError."""
     runner.run(["udevadm", "settle", "--timeout=60"])
-    facts.bring_up(runner)
+    links.bring_up(runner)
     disks = facts.disks(runner)
     medium = facts.medium(runner, distribution.label)
     found = media.seed_text(runner, repo)
@@ -85,7 +85,7 @@ def _offer(runner: Runner, distribution: Distribution, disks: Sequence[Block]) -
         language=distribution.language,
         timezone=distribution.timezone,
         appliances=distribution.appliances,
-        links=facts.links(),
+        links=links.links(),
         disks=tuple(disks),
         hash_password=lambda password: runner.run(["openssl", "passwd", "-6", "-stdin"], stdin=password + "\n").strip(),
     )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from appliances.base.installer.disks import Block
-from appliances.base.installer.seed import ACCOUNT, HOSTNAME, SSH_KEY, TAKEN, Seed, is_timezone
+from appliances.base.installer.links import Link
+from appliances.base.installer.seed import ACCOUNT, HOSTNAME, SSH_KEY, TAKEN, Seed
+from appliances.base.installer.texts import texts
+from appliances.base.installer.timezones import is_timezone
 
 T = TypeVar("T")
-TEXTS = Path(__file__).parent / "texts"
 
 
 class Terminal(Protocol):
@@ -22,15 +22,6 @@ class Terminal(Protocol):
     def say(self, text: str = "") -> None: ...
 
     def ask(self, prompt: str, *, secret: bool = False) -> str: ...
-
-
-@dataclass(frozen=True)
-class Link:
-    """A network interface of this machine."""
-
-    name: str
-    mac: str
-    carrier: bool
 
 
 @dataclass(frozen=True)
@@ -191,12 +182,6 @@ class Dialogue:
 
     def _text(self, name: str, /, **values: object) -> str:
         return self.texts[name].format(**values)
-
-
-def texts(language: str) -> Mapping[str, str]:
-    """All texts of the dialogue in "ru" or "en" (also "ru_RU.UTF-8")."""
-    name = "ru" if language.startswith("ru") else "en"
-    return tomllib.loads((TEXTS / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _check(holds: Callable[[str], bool]) -> Callable[[str], str]:

@@ -8,9 +8,10 @@ import select
 import subprocess
 import sys
 import termios
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from appliances.base.installer.texts import latin_letters
 
 DEFAULT = ("/dev/tty1", "/dev/ttyS0")
 FONTS = (
@@ -18,8 +19,7 @@ FONTS = (
     "/usr/share/consolefonts/CyrSlav-Fixed16.psf.gz",
     "/usr/share/consolefonts/CyrSlav-VGA16.psf.gz",
 )
-LETTERS = tomllib.loads((Path(__file__).parent / "texts" / "latin.toml").read_text(encoding="utf-8"))
-LATIN = str.maketrans(LETTERS | {cyrillic.upper(): latin.capitalize() for cyrillic, latin in LETTERS.items()})
+LATIN = latin_letters()
 
 
 class Console:

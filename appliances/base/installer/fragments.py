@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
 
 from appliances.base.installer.disks import Block
-from appliances.base.installer.seed import Seed
+
+if TYPE_CHECKING:
+    from appliances.base.installer.seed import Seed
 
 DISK = "/tmp/asrbox/disk.ks"  # noqa: S108  the path is part of the kickstart
 MACHINE = "/tmp/asrbox/machine.ks"  # noqa: S108

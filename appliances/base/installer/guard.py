@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from appliances.base.installer.disks import Block, human
 from appliances.base.installer.errors import InstallError
-from appliances.base.installer.seed import DiskSelector
+
+if TYPE_CHECKING:  # checking an answer file costs an import that a guard without one can do without
+    from appliances.base.installer.seed import DiskSelector
 
 NEVER_DISKS = {"loop", "rom", "part", "lvm", "crypt", "raid0", "raid1", "raid5", "raid10", "mpath", "dm"}
 SEED_LABEL = "ASRBOX"

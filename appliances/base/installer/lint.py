@@ -14,7 +14,7 @@ from pykickstart.constants import KS_SCRIPT_PRE
 
 from appliances.base.installer.errors import Problem
 from appliances.base.installer.kstext import Source, command_lines, flatten, includes, parse
-from appliances.base.installer.seed import is_timezone
+from appliances.base.installer.timezones import is_timezone
 
 VERSIONS = ("RHEL9", "RHEL10")
 MEDIUM = "/run/install/repo"
@@ -44,8 +44,8 @@ def lint(
     """Every mistake in a kickstart, in the order of its lines.
 
     `files` are the includes that `%pre` writes, path → text; `medium` the paths on the medium without a leading slash
-    (None: not known, not checked); `disk_size` the bytes of the smallest disk it must fit on; `versions` the handlers that must
-    accept it.
+    (None: not known, not checked); `disk_size` the bytes of the smallest disk it must fit on; `versions` the handlers
+    that must accept it.
     """
     files = files or {}
     source = flatten(text, files)

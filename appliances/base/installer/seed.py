@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 import tomllib
-import zoneinfo
 from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from appliances.base.installer.errors import Problem
+from appliances.base.installer.timezones import is_timezone
 from appliances.base.installer.tomllines import Key, key_lines, line_of
 
 UNITS = {"B": 1, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -64,15 +64,6 @@ def _hostname(value: str) -> str:
     if not HOSTNAME.match(value):
         raise ValueError(f"{value!r} is not a host name")
     return value
-
-
-def is_timezone(name: str) -> bool:
-    """Does the time zone database know the name? Much quicker than to list all of them."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 def _timezone(value: str) -> str:

@@ -154,9 +154,12 @@ def fstab(systems: Sequence[FileSystem]) -> str:
 
 
 def close(kickstart: Kickstart, target: str) -> list[Action]:
-    """Write everything out, unmount, and let the volume groups go."""
+    """Write everything out, unmount, and let the volume groups go.
+
+    The last is a courtesy to a second attempt: everything is on the disk by then, and the restart ends them anyway.
+    """
     return [
         command("sync", timeout=600),
         command("umount", "--recursive", target),
-        *(command("vgchange", "--activate", "n", group.name) for group in kickstart.groups),
+        *(command("vgchange", "--activate", "n", group.name, optional=True) for group in kickstart.groups),
     ]

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Sequence
 
 from appliances.base.installer.actions import Action, WriteFile, command
-from appliances.base.installer.ask import Link
 from appliances.base.installer.errors import InstallError
 from appliances.base.installer.fragments import templates
 from appliances.base.installer.kickstart import Kickstart, Network, User
+from appliances.base.installer.links import Link
 
 MOUNTED_IN_TARGET = ("dev", "proc", "sys")
 

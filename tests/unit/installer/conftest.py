@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from appliances.base.installer import kickstart
-from appliances.base.installer.ask import Link
 from appliances.base.installer.facts import Facts
 from appliances.base.installer.fragments import fragments
 from appliances.base.installer.kickstart import Kickstart
+from appliances.base.installer.links import Link
 from appliances.base.installer.seed import Seed, check_text
 from builder import kickstart as built
 from tests.unit.installer.machine import DISTRIBUTION, SEED, blocks, disk

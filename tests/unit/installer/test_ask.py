@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from appliances.base.installer.ask import Dialogue, Link, Offer, texts
+from appliances.base.installer.ask import Dialogue, Offer
 from appliances.base.installer.disks import Block
+from appliances.base.installer.links import Link
 from appliances.base.installer.seed import Seed
+from appliances.base.installer.texts import texts
 from tests.unit.installer.machine import GIB, KEY, blocks, disk
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from appliances.base.installer.actions import Command, Phase, WriteFile
-from appliances.base.installer.ask import Link
 from appliances.base.installer.errors import InstallError
 from appliances.base.installer.facts import Facts
 from appliances.base.installer.kickstart import Kickstart
+from appliances.base.installer.links import Link
 from appliances.base.installer.plan import plan
 from tests.unit.installer.machine import GIB, blocks, disk
 

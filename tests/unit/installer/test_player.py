@@ -12,7 +12,6 @@ import pytest
 from appliances.base.installer import __main__ as command
 from appliances.base.installer import answers, media, player, progress
 from appliances.base.installer.actions import RunScript, WriteFile
-from appliances.base.installer.ask import texts
 from appliances.base.installer.console import Console, Consoles
 from appliances.base.installer.errors import InstallError
 from appliances.base.installer.guard import Medium
@@ -20,6 +19,7 @@ from appliances.base.installer.kickstart import Script
 from appliances.base.installer.player import Player
 from appliances.base.installer.progress import PHASES, Log, Progress
 from appliances.base.installer.runner import Runner
+from appliances.base.installer.texts import texts
 from tests.unit.installer.machine import DISTRIBUTION, SEED, blocks, disk
 
 LSBLK = json.dumps({"blockdevices": [disk()]})

@@ -64,7 +64,7 @@ function offline(gone) {
 }
 document.addEventListener("htmx:sendError", () => offline(true));
 document.addEventListener("htmx:responseError", (event) => offline(event.detail.xhr.status !== 401));
-document.addEventListener("htmx:afterOnLoad", () => offline(false));
+document.addEventListener("htmx:afterOnLoad", (event) => { if (event.detail.xhr.status < 400) offline(false); });
 
 // Good news leaves by itself; bad news stays until it is closed.
 document.querySelectorAll("#toasts .notice-good").forEach((toast) => setTimeout(() => toast.remove(), 6000));

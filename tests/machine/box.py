@@ -1,0 +1,95 @@
+"""What the machine tests need to say what they mean: a machine that was installed, and how one talks to it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.consolewatch import Event
+from builder.machine import Machine
+from builder.qemu_hardware import Firmware, Hardware, Medium
+
+# A loopback address of its own: the guest's ports keep their numbers, so that links between its pages work.
+ADDRESS = "127.80.0.1"
+PORTS = {port: port for port in (443, 8441, 8442)}
+
+ADMIN = "admin"
+ADMIN_PASSWORD = "correct-horse"
+ADMIN_HASH = "$6$asrboxtests$KwYScNd/0GieUX8Q3yMP.StuAmFgkQvDOa6btZTRcIqUDnd7Yduato5JR9f9ITFcAMO2zLBfEiZR6FaNe8REi."
+
+# Seconds of waiting. Twice and more of what an idle host with two cores needs; a hung machine is noticed earlier.
+INSTALLED = 900.0
+READY = 900.0
+LOGIN = 420.0
+OFF = 240.0
+ANSWER = 60.0
+WHOLE = 2700  # one test with all machines it had to make first
+
+
+def seed(**disk: str) -> str:
+    """An answer file; the keywords are conditions for the disk."""
+    text = f'hostname = "box"\nlanguage = "en"\n[admin]\nname = "{ADMIN}"\npassword_hash = \'{ADMIN_HASH}\'\n'
+    if disk:
+        text += "[disk]\n" + "".join(f'{key} = "{value}"\n' for key, value in disk.items())
+    return text
+
+
+def print_event(event: Event) -> None:
+    """Shown by pytest when a test fails, and with -s."""
+    print(f"{event.seconds:8.1f} s  {event.kind:<8}  {event.text}", flush=True)
+
+
+def machine(
+    folder: Path,
+    name: str,
+    *disks: Path,
+    iso: Path | None = None,
+    medium: Medium = "none",
+    firmware: Firmware = "bios",
+    seed_stick: Path | None = None,
+) -> Machine:
+    """A machine with these disks; one without a medium has its ports forwarded."""
+    hardware = Hardware(
+        firmware=firmware,
+        medium=medium,
+        iso=iso,
+        disks=disks,
+        seed=seed_stick,
+        first="medium" if iso else "disk",
+        ports={} if iso else PORTS,
+        address=ADDRESS,
+    )
+    return Machine(hardware, folder, name=name, on_event=print_event)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def get(port: int, path: str, authority: str) -> Answer:
+    """GET over TLS; the certificate must come from the machine's own CA (PEM), whatever name it is for."""
+    context = ssl.create_default_context(cadata=authority)
+    context.check_hostname = False  # the machine is reached through a forwarded port, not by its name
+    request = urllib.request.Request(f"https://{ADDRESS}:{port}{path}", headers={"Accept": "application/json"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER, context=context) as answer:  # noqa: S310
+            return Answer(answer.status, answer.read().decode())
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.read().decode())
+
+
+def as_root(box: Machine, command: str, limit: float = ANSWER) -> str:
+    """Run a command as root in the shell of the administrator on the serial console."""
+    return box.command(f"echo '{ADMIN_PASSWORD}' | sudo -S -p '' {command}", limit)

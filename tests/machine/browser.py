@@ -1,0 +1,78 @@
+"""Headless Chromium that belongs to one test: new profile, no traffic but to the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # The CA of the machine is checked in test_life.py; Chromium only needs to get past the name 127.80.0.1.
+    "--ignore-certificate-errors",
+    "--window-size=1280,900",
+    "--lang=en",
+)
+PAGE = 90.0  # seconds; the first page of a machine that is emulated takes long
+
+
+class Pages:
+    """The browser as a user has it."""
+
+    def __init__(self, driver: Chrome) -> None:
+        self.driver = driver
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
+
+    def shown(self, selector: str) -> str:
+        """Text of the first element that fits the CSS selector, waited for."""
+        return WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.CSS_SELECTOR, selector)).text
+
+    def fill(self, name: str, value: str) -> None:
+        """Write into the field of that name."""
+        field = WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.NAME, name))
+        field.clear()
+        field.send_keys(value)
+
+    def press(self, selector: str) -> None:
+        """Click, and wait until another page has come."""
+        before = self.driver.find_element(By.TAG_NAME, "html")
+        WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.CSS_SELECTOR, selector)).click()
+        WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.TAG_NAME, "html") != before)
+
+    def has(self, text: str) -> bool:
+        """Wait for a text on the page."""
+        return WebDriverWait(self.driver, PAGE).until(lambda d: text in d.find_element(By.TAG_NAME, "body").text)
+
+
+@contextlib.contextmanager
+def chromium(profile: Path, keep: Path) -> Iterator[Pages]:
+    """A browser with a new profile; when a test fails, the page is kept in `keep` as picture and as HTML."""
+    options = ChromeOptions()
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.binary_location = shutil.which("chromium") or ""
+    driver = Chrome(options, ChromeService(shutil.which("chromedriver")))
+    driver.set_page_load_timeout(PAGE)
+    try:
+        yield Pages(driver)
+    except BaseException:
+        keep.mkdir(parents=True, exist_ok=True)
+        driver.save_screenshot(str(keep / "page.png"))
+        (keep / "page.html").write_text(f"<!-- {driver.current_url} -->\n{driver.page_source}", encoding="utf-8")
+        raise
+    finally:
+        driver.quit()

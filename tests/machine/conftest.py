@@ -1,0 +1,65 @@
+"""Machines that tests share: an ISO is installed once, and every story goes on from an overlay of that disk."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from builder.consolewatch import Phase
+from builder.machine import new_disk, seed_stick
+from tests.machine import box
+
+ROOT = Path(__file__).resolve().parents[2]
+DISK_SIZE = 20 * 1024**3  # bytes, of which little is ever written
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A disk on which the ISO has installed itself (do not write to it: use an overlay), and how that went."""
+
+    disk: Path
+    phases: list[Phase]
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def iso(request: pytest.FixtureRequest) -> Path:
+    """The ISO under test: the one named by ASRBOX_TEST_ISO, else that of this checkout."""
+    if named := os.environ.get("ASRBOX_TEST_ISO"):
+        return Path(named)
+    return request.getfixturevalue("built").iso
+
+
+@pytest.fixture(scope="session")
+def logs() -> Path:
+    """Where consoles, screenshots and pages stay for a look after a failure."""
+    folder = ROOT / "build" / "test-logs" / "machine"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def by_cd(iso: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Installed from a CD under SeaBIOS, with the answers on a stick."""
+    folder = tmp_path_factory.mktemp("by-cd")
+    disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
+    with box.machine(logs, "install-bios-cd", disk, iso=iso, medium="cd", seed_stick=stick) as installer:
+        installer.wait_until("installed", box.INSTALLED)
+        seconds = installer.wait_off(box.OFF)
+        return Installed(disk, installer.watch.phases, seconds)
+
+
+@pytest.fixture(scope="session")
+def by_usb(iso: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Installed from a USB stick under OVMF, with the answers on another stick."""
+    folder = tmp_path_factory.mktemp("by-usb")
+    disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
+    with box.machine(
+        logs, "install-uefi-usb", disk, iso=iso, medium="usb", firmware="uefi", seed_stick=stick
+    ) as installer:
+        installer.wait_until("installed", box.INSTALLED)
+        seconds = installer.wait_off(box.OFF)
+        return Installed(disk, installer.watch.phases, seconds)

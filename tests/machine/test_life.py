@@ -1,0 +1,124 @@
+"""The first day of a machine: power cut in the middle of its first boot, recovery, work in the browser, a reboot.
+
+One machine for the whole module. The tests stand in the order in which such a day goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from builder.machine import Machine, new_disk
+from tests.machine import box
+from tests.machine.browser import Pages, chromium
+from tests.machine.conftest import DISK_SIZE, Installed
+
+pytestmark = pytest.mark.timeout(box.WHOLE)
+
+BASE = f"https://{box.ADDRESS}/"
+BILLING = f"https://{box.ADDRESS}:8442/"
+SUBSCRIBER = {"contract": "2026-0042", "name": "Иванова Анна Сергеевна", "phone": "+79161234567"}
+PASSWORD = r"as administrator with the password (\S+) and change it"
+
+
+@dataclass
+class Day:
+    """The machine as it is now; `disk` outlives each power-on."""
+
+    disk: Path
+    logs: Path
+    machine: Machine
+    authority: str = ""
+    password: str = ""
+    cut_after: str = ""
+
+    def power_on(self, name: str) -> Machine:
+        """Switch on (again) and wait until all endpoints answer."""
+        self.machine.__exit__(None, None, None)
+        self.machine = box.machine(self.logs, name, self.disk)
+        self.machine.__enter__()
+        self.machine.wait_until("ready", box.READY)
+        return self.machine
+
+
+@pytest.fixture(scope="module")
+def day(by_cd: Installed, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    """A machine whose power was cut while it made its first container, and that was switched on again."""
+    disk = new_disk(tmp_path_factory.mktemp("life") / "disk.qcow2", DISK_SIZE, backing=by_cd.disk)
+    first = box.machine(logs, "life-1-power-cut", disk)
+    first.__enter__()
+    day = Day(disk, logs, first)
+    try:
+        day.cut_after = first.wait_for(r"asrbox-agent: phase first-boot \d+/\d+ (create .*)", box.READY)[1]
+        first.listen(2.0)
+        first.power_cut()
+        second = day.power_on("life-2-recovery")
+        day.password = (second.said(PASSWORD) or second.wait_for(PASSWORD, box.ANSWER))[1]
+        second.log_in(box.ADMIN, box.ADMIN_PASSWORD)
+        day.authority = box.as_root(second, "cat /var/lib/asrbox/ca/ca.crt")
+        yield day
+    finally:
+        day.machine.__exit__(None, None, None)
+
+
+@pytest.fixture
+def browser(tmp_path: Path, logs: Path, request: pytest.FixtureRequest) -> Iterator[Pages]:
+    with chromium(tmp_path / "profile", logs / request.node.name) as pages:
+        yield pages
+
+
+def log_in(pages: Pages, password: str) -> None:
+    pages.fill("login", "administrator")
+    pages.fill("password", password)
+    pages.press("form.login button")
+
+
+def test_after_a_power_cut_the_next_boot_finishes_the_job(day: Day) -> None:
+    assert day.cut_after
+    assert day.machine.watch.reached["ready"] > 0
+    status = box.as_root(day.machine, "asrctl status")
+    for appliance in ("base", "auth", "asr_billing"):
+        assert appliance in status
+
+
+def test_every_published_page_answers_with_a_certificate_of_the_machine(day: Day) -> None:
+    for port in box.PORTS:
+        answer = box.get(port, "/healthz", day.authority)
+        assert (port, answer.status, answer.json()["status"]) == (port, 200, "ok")
+
+
+def test_web_and_firebird_have_addresses_of_their_own(day: Day) -> None:
+    status = box.as_root(day.machine, "asrctl status")
+    rows = [line for line in status.splitlines() if re.search(r"\b(firebird|web)\b", line)]
+    assert any("198.18.83.2" in row and "firebird" in row for row in rows), status
+    assert any("198.18.83.3" in row and "web" in row for row in rows), status
+
+
+def test_the_administrator_sees_all_parts_in_base(day: Day, browser: Pages) -> None:
+    browser.open(BASE)
+    log_in(browser, day.password)
+    for appliance in ("base", "auth", "asr_billing"):
+        assert browser.shown(f"#to-{appliance}")
+
+
+def test_a_subscriber_is_created_in_billing(day: Day, browser: Pages) -> None:
+    browser.open(f"{BILLING}subscribers/new")
+    log_in(browser, day.password)
+    for field, value in SUBSCRIBER.items():
+        browser.fill(field, value)
+    browser.press("form.form .btn-primary")
+    assert browser.shown("h1") == SUBSCRIBER["name"]
+    assert browser.has(SUBSCRIBER["contract"])
+
+
+def test_after_a_clean_reboot_the_subscriber_is_still_there(day: Day, browser: Pages) -> None:
+    day.machine.type(f"echo '{box.ADMIN_PASSWORD}' | sudo -S -p '' systemctl reboot")
+    day.machine.wait_off(box.OFF)
+    day.power_on("life-3-reboot")
+    browser.open(f"{BILLING}?q={SUBSCRIBER['contract']}")
+    log_in(browser, day.password)
+    assert browser.has(SUBSCRIBER["name"])

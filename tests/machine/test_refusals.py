@@ -1,0 +1,85 @@
+"""What the installer refuses, as it says so on the console. One boot of the medium; disks are plugged in as it runs."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from builder.machine import Machine, new_disk, seed_stick
+from tests.machine import box
+from tests.machine.conftest import DISK_SIZE, Installed
+
+pytestmark = pytest.mark.timeout(box.WHOLE)
+
+SHELL = r"asrbox-install#$"
+
+
+@pytest.fixture(scope="module")
+def refusals(iso: Path, by_cd: Installed, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The sentences of the installer, by situation."""
+    folder = tmp_path_factory.mktemp("refusals")
+    stick = seed_stick(folder / "seed.img", box.seed())
+    told = {}
+    with box.machine(logs, "refusals", iso=iso, medium="cd", seed_stick=stick) as machine:
+        told["no disk"] = machine.wait_failure("installer", box.INSTALLED).sentence
+        machine.wait_for(SHELL, box.ANSWER)
+
+        machine.plug_disk(new_disk(folder / "small.qcow2", 8 * 1024**3), "SMALL")
+        told["too small"] = again(machine)
+
+        machine.plug_disk(new_disk(folder / "used.qcow2", DISK_SIZE, backing=by_cd.disk), "USED")
+        told["holds data"] = again(machine)
+        told["wrong word"] = again(machine, box.seed(erase="WRONG1"))
+        told["wrong selector"] = again(machine, box.seed(serial="NOSUCHDISK"))
+        told["selector of the small disk"] = again(machine, box.seed(serial="SMALL"))
+
+        machine.plug_disk(new_disk(folder / "empty.qcow2", DISK_SIZE), "EMPTY")
+        told["two disks"] = again(machine)
+    return told
+
+
+def again(machine: Machine, answers: str | None = None) -> str:
+    """Start the installer once more from the shell that it left, perhaps with other answers; what it refuses."""
+    command = "asrbox-install"
+    if answers is not None:
+        text = base64.b64encode(answers.encode()).decode()
+        machine.type(f"echo {text} | base64 -d > /run/answers.toml")
+        machine.wait_for(SHELL, box.ANSWER)
+        command += " --answers /run/answers.toml"
+    machine.type("udevadm settle; " + command)
+    sentence = machine.wait_failure("installer", box.LOGIN).sentence
+    machine.wait_for(SHELL, box.ANSWER)
+    return sentence
+
+
+def test_no_disk(refusals: dict[str, str]) -> None:
+    assert "no disk was found" in refusals["no disk"]
+
+
+def test_a_disk_that_is_too_small(refusals: dict[str, str]) -> None:
+    assert "no disk is suitable" in refusals["too small"]
+    assert "it is too small: " in refusals["too small"]
+
+
+def test_a_disk_with_data_without_its_word(refusals: dict[str, str]) -> None:
+    assert "holds data" in refusals["holds data"]
+    assert 'put this line under [disk] in seed.toml: erase = "' in refusals["holds data"]
+
+
+def test_a_disk_with_data_and_a_wrong_word(refusals: dict[str, str]) -> None:
+    assert "and erase = 'WRONG1' is not its word" in refusals["wrong word"]
+
+
+def test_a_selector_that_fits_no_disk(refusals: dict[str, str]) -> None:
+    assert "no disk fits the selector in seed.toml (serial = 'NOSUCHDISK')" in refusals["wrong selector"]
+
+
+def test_a_selector_of_a_disk_that_cannot_be_used(refusals: dict[str, str]) -> None:
+    assert "cannot be used: it is too small" in refusals["selector of the small disk"]
+
+
+def test_two_disks_and_no_selector(refusals: dict[str, str]) -> None:
+    assert "2 disks are suitable" in refusals["two disks"]
+    assert "and none was chosen" in refusals["two disks"]
