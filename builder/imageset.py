@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 
+from appliances.base.agent import imagestream
 from builder import tree
 from builder.errors import AsrboxError
 from builder.run import clean_environment, run
@@ -24,13 +25,6 @@ COMPRESSION = {
     "fast": ["-comp", "zstd", "-Xcompression-level", "3", "-b", "256K"],
     "release": ["-comp", "zstd", "-Xcompression-level", "19", "-b", "1M"],
 }
-# The agent streams with the same options (appliances/base/agent/images.py); they decide the fingerprint.
-TAR = [
-    "tar", "--create", "--file=-", "--sort=name", "--format=pax",
-    "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
-    "--numeric-owner", "--xattrs", "--xattrs-include=security.capability",
-]  # fmt: skip
-MEMBERS = ["metadata.yaml", "rootfs", "templates"]
 
 
 def appliance(work: Work, tools: tree.Tools) -> None:
@@ -50,11 +44,19 @@ def appliance(work: Work, tools: tree.Tools) -> None:
 
 
 def fingerprint(work: Work, _: Any) -> None:
-    """Body of the step `image:<appliance>`: sha256 and size (bytes) of the image's stream → out/image.json."""
+    """Body of the step `image:<appliance>`: sha256 and size (bytes) of the image's stream → out/image.json.
+
+    Inputs: tree (of the appliance), tools (a tree of the same base, whose tar makes the stream).
+    """
     name = work.options["appliance"]
     digest, size = hashlib.sha256(), 0
-    command = [*TAR, "-C", str(work.inputs["tree"] / name), *MEMBERS]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=clean_environment()) as process:  # noqa: S603
+    settings = [f"{key}={value}" for key, value in imagestream.ENVIRONMENT.items()]
+    command = [*tree.enter(work.inputs["tools"] / "rootfs"), "env", *settings, *imagestream.tar("/mnt")]
+    environment = clean_environment({"ASRBOX_OUT": str(work.inputs["tree"] / name)})
+    with (
+        work.log.open("wb") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment) as process,  # noqa: S603
+    ):
         assert process.stdout
         while block := process.stdout.read(1 << 20):
             digest.update(block)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from appliances.base.agent import imagestream
 from builder import ansible, bootmedia, imageset, iso, kickstart, sbom, tree, wheels
 from builder.bases import LockedPackage
 from builder.resolve import Resolved, instance
@@ -122,7 +123,13 @@ def assemble(
         }
         grown = configured(name, name, f"{name}/rootfs", sources, imageset.appliance, metadata=metadata)
         options = {"appliance": name, "instance": instance(name)}
-        add(f"image:{name}", imageset.fingerprint, options=options, inputs={"tree": grown}, code=(imageset,))
+        add(
+            f"image:{name}",
+            imageset.fingerprint,
+            options=options,
+            inputs={"tree": grown, "tools": container},
+            code=(imageset, tree),
+        )
     names = resolved.start_order
     add(
         "imageset",

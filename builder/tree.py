@@ -47,6 +47,11 @@ def copy_tree(source: Path, target: Path) -> None:
     run(["cp", "--archive", "--reflink=auto", source, target])
 
 
+def enter(tree: Path) -> list[str]:
+    """The beginning of a command line that runs what follows inside the tree, in namespaces of its own."""
+    return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", str(ansible.ENTER), str(tree)]
+
+
 def in_tree(
     tree: Path,
     command: Sequence[str],
@@ -59,9 +64,8 @@ def in_tree(
 
     `out` is a folder that the command sees as /mnt; the tree itself is then read-only.
     """
-    enter: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", ansible.ENTER, tree]
     environment = {"SOURCE_DATE_EPOCH": str(epoch), **({"ASRBOX_OUT": str(out)} if out else {})}
-    run([*enter, *command], env=environment, log=log)
+    run([*enter(tree), *command], env=environment, log=log)
 
 
 def bootstrap(work: Work, tools: Tools) -> None:

@@ -9,29 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from appliances.base.agent import imagestream
 from appliances.base.agent.distribution import Image, ImageList
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.incus import Incus
 
 BLOCK = 1 << 20  # bytes per send
 ALIAS = "asrbox/"
-
-# Bytes decide: the builder computes the fingerprint with the same command and with tar out of the same base (GNU tar
-# 1.34 and 1.35 write different headers for the same files), so change both or none.
-TAR = [
-    "tar",
-    "--sort=name",
-    "--format=pax",
-    "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
-    "--numeric-owner",
-    "--xattrs",
-    "--xattrs-include=security.capability",
-    "-cf",
-    "-",
-    "metadata.yaml",
-    "rootfs",
-    "templates",
-]
 
 
 class TarStream:
@@ -46,8 +30,8 @@ class TarStream:
         # Not a pipe: where the kernel's squashfs has no xattrs, tar warns once per file and would fill it up.
         with tempfile.TemporaryFile() as complaints:
             tar = subprocess.Popen(  # noqa: S603
-                [TAR[0], "-C", str(self._folder), *TAR[1:]],
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+                imagestream.tar(str(self._folder)),
+                env=imagestream.ENVIRONMENT,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
             )

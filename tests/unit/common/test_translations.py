@@ -23,7 +23,9 @@ def catalogue(file: Path) -> Catalog:
 def texts(folder: Path) -> set[str]:
     """The keys of all texts in the code and templates of one appliance (of plurals, the singular)."""
     found = extract_from_dir(folder, method_map=METHODS, keywords=KEYWORDS)
-    return {message[0] if isinstance(message, tuple) else message for _file, _line, message, _comments, _context in found}
+    return {
+        message[0] if isinstance(message, tuple) else message for _file, _line, message, _comments, _context in found
+    }
 
 
 def keys(file: Path) -> set[str]:
