@@ -128,7 +128,7 @@ def assemble(
             imageset.fingerprint,
             options=options,
             inputs={"tree": grown, "tools": container},
-            code=(imageset, tree),
+            code=(imageset, tree, imagestream),
         )
     names = resolved.start_order
     add(

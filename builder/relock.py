@@ -37,7 +37,7 @@ def relock(workshop: Workshop) -> Iterator[str]:
 
 
 def relock_tools(project: Project) -> None:
-    """Write distro/locks/tools.txt from setup.cfg: what the build host needs, tests included, on each of its Pythons."""
+    """Write distro/locks/tools.txt from setup.cfg: what the build host needs, tests included, on each Python."""
     config = configparser.ConfigParser()
     config.read(project.root / "setup.cfg")
     extras = config["options.extras_require"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import random
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from appliances.base.agent.images import TAR
+from appliances.base.agent import imagestream
 from tests.containers.incus_host import IncusHost
 
 AUTH_MARK = "/var/lib/asrbox/data/kept-by-the-test"
@@ -208,7 +209,7 @@ def current_image(host: IncusHost) -> str | None:
 
 def change_image(host: IncusHost, name: str, path: str) -> None:
     """Put an image set in place in which one file of one appliance is new, as an update would."""
-    tar = " ".join(f"'{part}'" for part in TAR[1:])
+    tar = shlex.join(imagestream.tar("."))
     made = host.run(
         [
             "sh",
@@ -220,7 +221,7 @@ def change_image(host: IncusHost, name: str, path: str) -> None:
             echo changed > new/{name}/rootfs{path}
             mksquashfs new images.squashfs -comp zstd -Xcompression-level 1 -no-progress -quiet >&2
             umount new old; mount -t squashfs -o loop,ro images.squashfs new
-            cd new/{name}; LC_ALL=C tar {tar} 2>/dev/null > ../../image.tar; cd ../..; umount new
+            cd new/{name}; LC_ALL=C {tar} 2>/dev/null > ../../image.tar; cd ../..; umount new
             sha256sum < image.tar; stat -c %s image.tar images.squashfs; rm image.tar
             """,
         ]

@@ -83,9 +83,8 @@ class Player:
         path.chmod(action.mode)
 
     def _forget_earlier_attempt(self) -> None:
-        if Path(TARGET).is_mount():
+        while Path(TARGET).is_mount():
             self.runner.run(["umount", "--recursive", TARGET])
-        self.runner.run(["mkdir", "--parents", TARGET])
 
     def _check(self, text: str, files: dict[str, str], medium: Path) -> None:
         on_medium = {str(item.relative_to(medium)) for item in medium.rglob("*") if item.is_file()}

@@ -121,11 +121,21 @@ def volumes(kickstart: Kickstart, disk: str) -> list[Action]:
 
 
 def format_and_mount(systems: Sequence[FileSystem], target: str) -> list[Action]:
-    """Make every file system, then mount them under `target`, outer ones first."""
+    """Make every file system, then mount them under `target`, outer ones first.
+
+    `target` is made private before: services with a mount namespace of their own (udevd, for one) would otherwise get
+    copies of all that is mounted there, and keep the root volume open after it was unmounted here.
+    """
     actions: list[Action] = [_mkfs(system) for system in systems]
+    actions += [
+        command("mkdir", "--parents", target),
+        command("mount", "--bind", target, target),
+        command("mount", "--make-private", target),
+    ]
     for system in systems:
         path = target + system.mountpoint.rstrip("/")
-        actions.append(command("mkdir", "--parents", path))
+        if path != target:
+            actions.append(command("mkdir", "--parents", path))
         actions.append(command("mount", "--types", system.kind, system.device, path))
     return actions
 
@@ -161,5 +171,6 @@ def close(kickstart: Kickstart, target: str) -> list[Action]:
     return [
         command("sync", timeout=600),
         command("umount", "--recursive", target),
+        command("umount", target),
         *(command("vgchange", "--activate", "n", group.name, optional=True) for group in kickstart.groups),
     ]

@@ -96,6 +96,18 @@ def test_sizes_that_do_not_fit_are_refused_before_anything_is_written(wanted: Ki
         plan(wanted, machine, title="x")
 
 
+def test_nothing_mounted_in_the_target_is_seen_by_other_services(
+    wanted: Kickstart, facts: Facts, new_id: NewId
+) -> None:
+    # a service's own mount namespace once kept the root volume open after the end: the target must be private first
+    lines = [" ".join(argv) for argv in argvs(plan(wanted, facts, title="x", new_id=new_id)) if argv[0] == "mount"]
+    assert lines[:3] == [
+        "mount --bind /mnt/sysroot /mnt/sysroot",
+        "mount --make-private /mnt/sysroot",
+        "mount --types ext4 /dev/mapper/asrbox-root /mnt/sysroot",
+    ]
+
+
 def test_network_files(wanted: Kickstart, facts: Facts, new_id: NewId) -> None:
     def network(device: str, fixed: bool, links: tuple[Link, ...] = facts.links) -> str:
         item = dataclasses.replace(
