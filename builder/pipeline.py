@@ -80,7 +80,8 @@ def assemble(
             "python": python,
         }
         code = (tree, *tools.base.code, wheels)
-        return add(f"packages:{name}", function, options=options, inputs=inputs, code=code)
+        files = (*tools.base.files, ansible.ENTER)
+        return add(f"packages:{name}", function, options=options, inputs=inputs, code=code, files=files)
 
     def configured(name: str, role: str, into: str, sources: Sequence[str], function: Any, **extra: Any) -> Step:
         variables = {

@@ -18,6 +18,7 @@ from typing import Any
 
 from builder.errors import AsrboxError
 
+CHECKOUT = Path(__file__).resolve().parents[1]
 IGNORED = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
@@ -63,9 +64,13 @@ class Step:
             "epoch": self.epoch,
             "code": {module.__name__: _sha256(Path(str(module.__file__))) for module in self.code},
             "options": json.loads(json.dumps(self.options, sort_keys=True)),
-            "files": {str(path.relative_to(self.root)): digest for path, digest in _contents(self.files)},
+            "files": {self._place(path): digest for path, digest in _contents(self.files)},
             "inputs": {role: {"step": step.name, "id": step.id} for role, step in self.inputs.items()},
         }
+
+    def _place(self, path: Path) -> str:
+        """A name that is the same in every checkout; the builder's own files may lie outside of `root`."""
+        return str(path.relative_to(self.root if path.is_relative_to(self.root) else CHECKOUT))
 
     @cached_property
     def id(self) -> str:

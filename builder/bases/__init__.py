@@ -60,6 +60,11 @@ class Base(ABC):
         """The modules that decide what a tree looks like; a change in them means new trees."""
         return (sys.modules[type(self).__module__],)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files beside the code that decide what a tree looks like."""
+        return ()
+
     @abstractmethod
     def resolve(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[LockedPackage]]:
         """Names per tree → exact packages per tree, dependencies included, each list sorted.

@@ -34,6 +34,10 @@ class DebianBase(Base, family="debian"):
     def code(self) -> tuple[ModuleType, ...]:
         return (debian_tree,)  # how packages are found and fetched changes no tree: the lock names every byte
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (debian_tree.FILES,)
+
     def resolve(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[LockedPackage]]:
         with self._locked():
             index = self._updated()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from appliances.base.installer.errors import InstallError
 from appliances.base.installer.kickstart import Kickstart, Script
 from appliances.base.installer.kstext import includes
 from appliances.base.installer.plan import TARGET, plan
-from appliances.base.installer.progress import LOG, Progress
+from appliances.base.installer.progress import LOG, PREFIX, Progress
 from appliances.base.installer.runner import LAST_LINES, Runner, environment
 
 UNPACK_SECONDS = 3600
@@ -154,10 +153,13 @@ class Player:
         return done.returncode
 
     def _keep_log(self) -> None:
-        """The log goes to the installed disk; it names programs and files, never what was piped into them."""
+        """The log goes to the installed disk; it names programs and files, never what was piped into them.
+
+        What comes after can no longer be written there: only unmounting.
+        """
         kept = Path(TARGET, LOG_IN_TARGET.lstrip("/"))
         kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(LOG, kept)
+        kept.write_text(LOG.read_text(encoding="utf-8") + f"{PREFIX} done, but for unmounting\n", encoding="utf-8")
         kept.chmod(0o640)
 
 

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask, g
 from flask.testing import FlaskClient
 
-from appliances.common import ui
+from appliances.common import logs, ui
 from appliances.common.app import Section, make_app
 from appliances.common.auth import COOKIE, login_required, roles_required, token_required
 from appliances.common.client import EndpointError
@@ -217,8 +217,6 @@ def test_another_part_that_is_away_is_named(browser: FlaskClient) -> None:
 
 
 def test_requests_are_logged_as_one_json_line(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
-    from appliances.common import logs
-
     logs.configure()  # pytest's stdout of this very test
     browser = app.test_client()
     sign_in(browser, "oleg")

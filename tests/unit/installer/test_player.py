@@ -105,6 +105,7 @@ def test_a_whole_installation(target: Path, serial: tuple[Consoles, Callable[[],
     assert (target / "copied").read_text() == "copied\n"
     log = (target / "var/log/asrbox-install.log").read_text()
     assert "sysroot/etc/fstab" in log
+    assert log.endswith("asrbox-install: done, but for unmounting\n")
     assert "$6$saltsalt" not in log
     assert played.finish == "reboot"
 

@@ -1,0 +1,224 @@
+"""The billing's web daemon under gunicorn with TLS, beside a Firebird of its own and a small authority."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.services.firebird import FirebirdServer, appliance_json
+
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = "127.83.0.3"
+PORT = 18442
+AUTHORITY = ("127.83.0.4", 18441)
+READ, WRITE = "subscribers:read", "subscribers:write"
+
+
+class FakeAuthority:
+    """Answers as auth does (docs/architecture.md): tokens that the test hands out, one account olga / secret."""
+
+    def __init__(self, tls: Path) -> None:
+        self.people: dict[str, dict[str, Any]] = {}
+        people = self.people
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+                if self.path == "/api/v1/login":
+                    right = (body["login"], body["password"]) == ("olga", "secret")
+                    self.say(200 if right else 401, {"token": "session-olga", "expires_at": later()} if right else {})
+                elif self.path == "/api/v1/introspect":
+                    self.say(200, people.get(body["token"], {"active": False}))
+                else:
+                    self.say(204, {})
+
+            def say(self, status: int, body: dict[str, Any]) -> None:
+                text = json.dumps(body).encode() if status != 204 else b""
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.allow("session-olga", "session", "olga", "Ольга Петрова", [])
+        self._server = ThreadingHTTPServer(AUTHORITY, Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls / "auth.crt", tls / "auth.key")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def allow(self, token: str, kind: str, login: str, name: str, scopes: list[str]) -> str:
+        person = {"active": True, "kind": kind, "login": login, "name": name, "roles": ["administrator"]}
+        self.people[token] = {**person, "scopes": scopes, "expires_at": later()}
+        return token
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Billing:
+    """Web daemon and authority on the configuration of one Firebird."""
+
+    def __init__(self, firebird: FirebirdServer) -> None:
+        self.firebird = firebird
+        self.configuration = firebird.configuration
+        self.url = f"https://{ADDRESS}:{PORT}"
+        self.process: subprocess.Popen[bytes] | None = None
+        configure(self.configuration, firebird.address)
+        self.authority = FakeAuthority(self.configuration / "tls")
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.verify = str(self.configuration / "tls" / "ca.crt")
+        self.session.headers["Accept-Language"] = "en"
+
+    def start(self) -> None:
+        """Start gunicorn as asrbox-app@asr_billing.service does, and wait until it answers anything."""
+        environment = {
+            **os.environ,
+            "ASRBOX_CONFIG": str(self.configuration),
+            "ASRBOX_APPLIANCE": "asr_billing",
+            "ASRBOX_DAEMON": "web",
+            "ASRBOX_ADDRESS": ADDRESS,
+            "ASRBOX_PORT": str(PORT),
+            "PYTHONPATH": str(ROOT),
+        }
+        self.process = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("gunicorn")),
+                "--config", "python:appliances.common.gunicorn_conf",
+                "appliances.asr_billing.app:create_app()",
+            ],
+            env=environment,
+            stdout=(self.firebird.state / "web.log").open("ab"),
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self.wait_for(lambda: self.get("/login").status_code == 200, "the web daemon does not answer")
+
+    def stop(self) -> None:
+        """End the web daemon as systemd does; it must obey within the unit's patience."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=20)
+            self.process = None
+
+    def close(self) -> None:
+        self.stop()
+        self.authority.stop()
+
+    def token(self, *scopes: str) -> str:
+        """An API token of Olga with these scopes."""
+        return self.authority.allow("api-" + "-".join(scopes), "api", "olga", "Ольга Петрова", list(scopes))
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.session.get(self.url + path, timeout=15, **options)
+
+    def api(self, method: str, path: str, *, token: str | None = None, **options: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token or self.token(READ, WRITE)}", **options.pop("headers", {})}
+        return self.session.request(method, f"{self.url}/api/v1{path}", headers=headers, timeout=15, **options)
+
+    def create(self, contract: str, name: str, **more: str) -> dict[str, Any]:
+        """Create a subscriber by the API."""
+        response = self.api("POST", "/subscribers", json={"contract": contract, "name": name, "kind": "person", **more})
+        assert response.status_code == 201, response.text
+        created: dict[str, Any] = response.json()
+        return created
+
+    def names(self, query: str) -> list[str]:
+        """Names found by the API, sorted by name."""
+        return [one["name"] for one in self.api("GET", "/subscribers", params={"q": query}).json()["subscribers"]]
+
+    def check(self, name: str) -> tuple[int, dict[str, Any]]:
+        """Status of /healthz and the outcome of one check."""
+        response = self.get("/healthz")
+        return response.status_code, response.json()["checks"][name]
+
+    def wait_for_health(self, seconds: float = 30) -> None:
+        self.wait_for(lambda: self.get("/healthz").status_code == 200, "the billing does not become healthy", seconds)
+
+    def wait_for(self, true: Any, complaint: str, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process is None or self.process.poll() is None, self.log()
+            try:
+                if true():
+                    return
+            except requests.RequestException:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"{complaint}\n{self.log()}")
+
+    def log(self) -> str:
+        """The end of the web daemon's log."""
+        return (self.firebird.state / "web.log").read_text()[-4000:]
+
+
+def configure(folder: Path, firebird: str) -> None:
+    """Write into `folder` what the host's agent gives to the billing."""
+    (folder / "appliance.json").write_text(appliance_json(firebird, ADDRESS, PORT, AUTHORITY))
+    (folder / "secrets" / "session-key").write_text("a key for sessions of tests")
+    (folder / "tokens").mkdir()
+    (folder / "tokens" / "web.auth").write_text("service-token")
+    (folder / "tls").mkdir()
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    authority = certificate("test CA", authority_key.public_key(), "test CA", authority_key)
+    write_pem(folder / "tls" / "ca.crt", authority)
+    for name, address in (("web", ADDRESS), ("auth", AUTHORITY[0])):
+        key = ec.generate_private_key(ec.SECP256R1())
+        write_pem(
+            folder / "tls" / f"{name}.crt", certificate(name, key.public_key(), "test CA", authority_key, address)
+        )
+        pem, kind, open_ = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (folder / "tls" / f"{name}.key").write_bytes(key.private_bytes(pem, kind, open_))
+
+
+def certificate(
+    name: str,
+    key: ec.EllipticCurvePublicKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    address: str | None = None,
+) -> x509.Certificate:
+    """A certificate for one day; without an address it is the CA's own."""
+    now = datetime.now(UTC)
+    building = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=address is None, path_length=None), critical=True)
+    )
+    if address is not None:
+        building = building.add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
+        )
+    return building.sign(issuer_key, hashes.SHA256())
+
+
+def write_pem(path: Path, value: x509.Certificate) -> None:
+    path.write_bytes(value.public_bytes(serialization.Encoding.PEM))
+
+
+def later() -> str:
+    return (datetime.now(UTC) + timedelta(hours=8)).isoformat()

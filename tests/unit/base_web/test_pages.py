@@ -1,0 +1,193 @@
+"""The control panel on a small agent."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from appliances.base.app import create_app
+from appliances.base.web import agent as agent_module
+from appliances.base.web import words
+from appliances.common.client import EndpointClient
+from appliances.common.settings import Settings
+from tests.unit.base_web.fake_agent import FakeAgent
+from tests.unit.common import etc_asrbox
+from tests.unit.common.people import SITE, FakeAuthority, form_token, sign_in
+
+
+@pytest.fixture
+def agent() -> FakeAgent:
+    return FakeAgent()
+
+
+@pytest.fixture
+def people() -> FakeAuthority:
+    return FakeAuthority()
+
+
+@pytest.fixture
+def panel(tmp_path: Path, agent: FakeAgent, people: FakeAuthority, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    etc = etc_asrbox.write(tmp_path, "base", endpoints={"web.auth": 8441, "agent.host": 8443})
+    for method in ("get", "post"):
+        monkeypatch.setattr(
+            EndpointClient, method, lambda _self, *path, _m=method, **more: getattr(agent, _m)(*path, **more)
+        )
+    client = create_app(Settings.load(etc), people).test_client()
+    sign_in(client, "anna")
+    return client
+
+
+def page(panel: FlaskClient, path: str = "/", **headers: str) -> str:
+    answer = panel.get(path, base_url=SITE, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def act(panel: FlaskClient, path: str, **form: str) -> str:
+    token = form_token(panel, "/nothing")
+    answer = panel.post(path, base_url=SITE, data=form | {"csrf_token": token}, follow_redirects=True)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_the_overview_shows_parts_daemons_and_addresses(panel: FlaskClient) -> None:
+    text = page(panel)
+    for expected in ("Биллинг", "База данных Firebird", "198.18.83.2:3050", "198.18.83.3:443", "Работает"):
+        assert expected in text
+    assert f'href="{SITE}:8442/"' in text
+
+
+def test_the_overview_speaks_english_too(panel: FlaskClient) -> None:
+    text = page(panel, Accept_Language="en")
+    assert "Firebird database" in text
+    assert "Биллинг" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"health": "failing", "detail": "503: the disk is full"}, "503: the disk is full"),
+        ({"health": "failing"}, "Не отвечает"),
+        ({"health": "unknown"}, "Проверяется"),
+        ({"state": "stopped"}, "Остановлено"),
+        ({"state": "error", "detail": "exited with 1"}, "exited with 1"),
+        ({"state": "disabled", "enabled": False}, "Выключено"),
+        ({"state": "absent"}, "Ещё не создано"),
+    ],
+)
+def test_states_have_words(panel: FlaskClient, agent: FakeAgent, changes: dict[str, object], expected: str) -> None:
+    assert expected not in page(panel)
+    agent.part("asr_billing", "firebird").update(changes)
+    assert expected in page(panel)
+
+
+def test_first_boot_shows_its_progress(panel: FlaskClient, agent: FakeAgent) -> None:
+    agent.phase, agent.progress = "first-boot", {"done": 3, "total": 12, "text": "auth: imported"}
+    text = page(panel)
+    assert "Шаг 3 из 12" in text
+    assert '<progress class="bar-part" value="3" max="12"' in text
+
+
+def test_the_living_part_is_a_fragment_of_the_same_address(panel: FlaskClient) -> None:
+    for path in ("/", "/appliances/auth", "/appliances/auth/logs", "/operations"):
+        whole, part = page(panel, path), page(panel, path, HX_Request="true")
+        assert "<html" in whole and "<html" not in part
+        assert 'id="live"' in whole and 'id="live"' in part
+
+
+def test_stopping_and_starting_a_daemon(panel: FlaskClient, agent: FakeAgent) -> None:
+    text = act(panel, "/appliances/asr_billing/daemons/firebird/stop")
+    assert agent.part("asr_billing", "firebird")["state"] == "stopped"
+    assert "Остановка: «Биллинг → База данных Firebird»" in text
+    assert 'id="open-start-firebird"' in text and 'id="open-stop-firebird"' not in text
+
+    act(panel, "/appliances/asr_billing/daemons/firebird/start")
+    assert agent.part("asr_billing", "firebird")["state"] == "running"
+
+
+def test_every_button_opens_a_confirmation_that_exists(panel: FlaskClient) -> None:
+    text = page(panel, "/appliances/asr_billing")
+    opened = set(re.findall(r'popovertarget="([\w-]+)"', text))
+    assert {"restart-all", "stop-firebird", "disable-web"} <= opened
+    assert opened <= set(re.findall(r'id="([\w-]+)"[^>]* popover', text))
+
+
+def test_whoever_takes_the_way_back_away_types_the_name(panel: FlaskClient, agent: FakeAgent) -> None:
+    assert "введено другое имя" in act(panel, "/appliances/base/stop")
+    assert "введено другое имя" in act(panel, "/appliances/auth/daemons/web/disable", typed="base")
+    assert agent.operations == []
+
+    act(panel, "/appliances/auth/stop", typed="auth")
+    assert agent.part("auth")["state"] == "stopped"
+
+
+def test_who_is_not_administrator_sees_and_does_not_touch(panel: FlaskClient, agent: FakeAgent) -> None:
+    sign_in(panel, "oleg")
+    assert 'popovertarget="restart' not in page(panel, "/appliances/asr_billing")
+    answer = panel.post(
+        "/appliances/asr_billing/stop", base_url=SITE, data={"csrf_token": form_token(panel, "/nothing")}
+    )
+    assert answer.status_code == 403
+    assert agent.operations == []
+
+
+def test_a_refusal_of_the_agent_is_shown(panel: FlaskClient) -> None:
+    answer = panel.post("/appliances/xge/start", base_url=SITE, data={"csrf_token": form_token(panel, "/nothing")})
+    assert answer.status_code == 303
+    assert "Агент отказал: there is no xge" in page(panel)
+
+
+@pytest.mark.parametrize("path", ["/appliances/xge", "/appliances/auth/logs?daemon=firebird"])
+def test_unknown_parts_are_a_404(panel: FlaskClient, path: str) -> None:
+    assert panel.get(path, base_url=SITE).status_code == 404
+
+
+def test_an_unknown_action_never_reaches_the_agent(panel: FlaskClient, agent: FakeAgent) -> None:
+    data = {"csrf_token": form_token(panel, "/nothing")}
+    assert panel.post("/appliances/auth/destroy", base_url=SITE, data=data).status_code == 404
+    assert agent.operations == []
+
+
+def test_the_log_is_readable_and_escaped(panel: FlaskClient, agent: FakeAgent) -> None:
+    agent.lines.append("2026-11-22T10:00:01+0000 auth app[2]: <script>alert(1)</script>")
+    text = page(panel, "/appliances/auth/logs?lines=1000")
+    assert "Started asrbox-app@auth.service." in text
+    assert "&lt;script&gt;" in text and "<script>alert" not in text
+
+
+def test_a_stopped_container_has_no_log_and_says_why(panel: FlaskClient, agent: FakeAgent) -> None:
+    agent.part("auth")["state"] = "stopped"
+    assert "the container is not running" in page(panel, "/appliances/auth/logs")
+
+
+def test_without_the_agent_the_panel_says_so_and_tries_again(panel: FlaskClient, agent: FakeAgent) -> None:
+    agent.away = True
+    answer = panel.get("/", base_url=SITE)
+    assert answer.status_code == 503
+    assert "Агент сервера не отвечает" in answer.text
+    assert '<meta http-equiv="refresh" content="5">' in answer.text
+
+
+def test_without_auth_the_panel_stays_closed(panel: FlaskClient, people: FakeAuthority) -> None:
+    people.away = True
+    answer = panel.get("/", base_url=SITE)
+    assert answer.status_code == 503
+    assert "Вход не отвечает" in answer.text
+
+
+def test_healthz_asks_agent_and_auth(panel: FlaskClient, agent: FakeAgent, people: FakeAuthority) -> None:
+    assert panel.get("/healthz", base_url=SITE).status_code == 200
+    agent.away = people.away = True
+    answer = panel.get("/healthz", base_url=SITE)
+    assert answer.status_code == 503
+    assert [check["ok"] for check in answer.json["checks"].values()] == [False, False]
+
+
+def test_the_words_cover_every_state_and_action() -> None:
+
+    states = set(agent_module.State.__args__)  # type: ignore[attr-defined]
+    assert states == set(words.BY_STATE) | {"running"}
+    assert tuple(sorted(words.ACTIONS)) == tuple(sorted(agent_module.ACTIONS))
