@@ -27,6 +27,7 @@ from builder.run import run
 SILENCE_LIMIT = 300.0  # seconds without one word on the console before the machine counts as hung
 PROMPT_DELAY = 0.4  # seconds of silence after which a text without an end of line counts as a prompt
 SEED_LABEL = "ASRBOX"
+_OTHERS = re.compile(r"\[ *\d+\.\d+\] |asrbox-agent: ")  # kernel, systemd and agent write on the same console
 
 
 class MachineFailed(AsrboxError):
@@ -76,12 +77,13 @@ class Machine:
         command = arguments(self.hardware, qmp=self._private / "qmp", variables=variables)
         self._log: IO[str] = self.console.open("w", encoding="utf-8")
         self._started = self._heard = time.monotonic()
-        try:
-            self._process = subprocess.Popen(  # noqa: S603
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-        except FileNotFoundError as error:
-            raise AsrboxError("qemu-system-x86_64 is not installed", hint="run: make deps") from error
+        if not shutil.which(command[0]):
+            raise AsrboxError(f"{command[0]} is not installed", hint="run: make deps")
+        # When this process is killed, QEMU does not outlive it.
+        command = ["setpriv", "--pdeathsig", "KILL", *command]
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         return self
 
@@ -202,7 +204,7 @@ class Machine:
                 printed.append(found[1])
                 break
             printed.append(line.text)
-        output = "\n".join(part for part in printed if second not in part and part.strip()).strip()
+        output = "\n".join(part for part in printed if second not in part and part.strip() and not _OTHERS.match(part))
         if found[2] != "0":
             raise AsrboxError(f"`{text}` failed in the machine with exit code {found[2]}: {output[-500:]}")
         return output

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from firebird.driver import DatabaseError
+
 from appliances.asr_billing import statements
 from appliances.asr_billing.database import Database, Duplicate, Transaction, Unavailable
 
@@ -35,6 +37,10 @@ class Migration:
     name: str
     sha256: str
     parts: tuple[tuple[str, ...], ...]
+
+    @property
+    def file(self) -> str:
+        return f"{self.number:04}_{self.name}.sql"
 
 
 def read_migrations(folder: Path = FOLDER) -> list[Migration]:
@@ -117,8 +123,7 @@ def _next_step(transaction: Transaction, migrations: list[Migration]) -> tuple[M
             return migration, 0
         if row["sha256"] != migration.sha256:
             raise MigrationError(
-                f"migrations/{migration.number:04}_{migration.name}.sql was changed after the database had run it; "
-                "write a new migration instead"
+                f"migrations/{migration.file} was changed after the database had run it; write a new migration instead"
             )
         if row["parts_done"] < row["parts"]:
             return migration, int(row["parts_done"])
@@ -128,7 +133,11 @@ def _next_step(transaction: Transaction, migrations: list[Migration]) -> tuple[M
 def _run(transaction: Transaction, migration: Migration, part: int) -> None:
     _log.info("migration %04d_%s: part %d of %d", migration.number, migration.name, part + 1, len(migration.parts))
     for statement in migration.parts[part]:
-        transaction.define(statement)
+        try:
+            transaction.define(statement)
+        except DatabaseError as error:
+            said = " ".join(str(error).split())
+            raise MigrationError(f"migrations/{migration.file}: {said}; in: {' '.join(statement.split())}") from error
     record = {
         "number": migration.number,
         "name": migration.name,

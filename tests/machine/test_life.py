@@ -47,13 +47,13 @@ class Day:
 
 @pytest.fixture(scope="module")
 def day(by_cd: Installed, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
-    """A machine whose power was cut while it made its first container, and that was switched on again."""
+    """A machine whose power was cut while its first container was made, and that was switched on again."""
     disk = new_disk(tmp_path_factory.mktemp("life") / "disk.qcow2", DISK_SIZE, backing=by_cd.disk)
     first = box.machine(logs, "life-1-power-cut", disk)
     first.__enter__()
     day = Day(disk, logs, first)
     try:
-        day.cut_after = first.wait_for(r"asrbox-agent: phase first-boot \d+/\d+ (create .*)", box.READY)[1]
+        day.cut_after = first.wait_for(r"asrbox-agent: phase first-boot \d+/\d+ (creating [a-z_]+)$", box.READY)[1]
         first.listen(2.0)
         first.power_cut()
         second = day.power_on("life-2-recovery")

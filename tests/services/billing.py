@@ -11,29 +11,23 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.services.firebird import FirebirdServer, appliance_json
+from tests.services.web_daemons import Authority, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-ADDRESS = "127.83.0.3"
-PORT = 18442
-AUTHORITY = ("127.83.0.4", 18441)
+ADDRESS = "127.0.0.1"
 READ, WRITE = "subscribers:read", "subscribers:write"
 
 
 class FakeAuthority:
     """Answers as auth does (docs/architecture.md): tokens that the test hands out, one account olga / secret."""
 
-    def __init__(self, tls: Path) -> None:
+    def __init__(self, tls: Path, port: int) -> None:
         self.people: dict[str, dict[str, Any]] = {}
         people = self.people
 
@@ -59,7 +53,7 @@ class FakeAuthority:
                 pass
 
         self.allow("session-olga", "session", "olga", "Ольга Петрова", [])
-        self._server = ThreadingHTTPServer(AUTHORITY, Handler)
+        self._server = ThreadingHTTPServer((ADDRESS, port), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls / "auth.crt", tls / "auth.key")
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
@@ -81,10 +75,12 @@ class Billing:
     def __init__(self, firebird: FirebirdServer) -> None:
         self.firebird = firebird
         self.configuration = firebird.configuration
-        self.url = f"https://{ADDRESS}:{PORT}"
+        self.port = free_port()
+        self.url = f"https://{ADDRESS}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
-        configure(self.configuration, firebird.address)
-        self.authority = FakeAuthority(self.configuration / "tls")
+        port_of_authority = free_port()
+        configure(self.configuration, firebird.address, self.port, port_of_authority)
+        self.authority = FakeAuthority(self.configuration / "tls", port_of_authority)
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify = str(self.configuration / "tls" / "ca.crt")
@@ -98,7 +94,7 @@ class Billing:
             "ASRBOX_APPLIANCE": "asr_billing",
             "ASRBOX_DAEMON": "web",
             "ASRBOX_ADDRESS": ADDRESS,
-            "ASRBOX_PORT": str(PORT),
+            "ASRBOX_PORT": str(self.port),
             "PYTHONPATH": str(ROOT),
         }
         self.process = subprocess.Popen(
@@ -171,53 +167,16 @@ class Billing:
         return (self.firebird.state / "web.log").read_text()[-4000:]
 
 
-def configure(folder: Path, firebird: str) -> None:
-    """Write into `folder` what the host's agent gives to the billing."""
-    (folder / "appliance.json").write_text(appliance_json(firebird, ADDRESS, PORT, AUTHORITY))
+def configure(folder: Path, firebird: str, web: int, authority: int) -> None:
+    """Write into `folder` what the host's agent gives to the billing; `web` and `authority` are ports of 127.0.0.1."""
+    (folder / "appliance.json").write_text(appliance_json(firebird, (ADDRESS, web), (ADDRESS, authority)))
     (folder / "secrets" / "session-key").write_text("a key for sessions of tests")
     (folder / "tokens").mkdir()
     (folder / "tokens" / "web.auth").write_text("service-token")
     (folder / "tls").mkdir()
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = certificate("test CA", authority_key.public_key(), "test CA", authority_key)
-    write_pem(folder / "tls" / "ca.crt", authority)
-    for name, address in (("web", ADDRESS), ("auth", AUTHORITY[0])):
-        key = ec.generate_private_key(ec.SECP256R1())
-        write_pem(
-            folder / "tls" / f"{name}.crt", certificate(name, key.public_key(), "test CA", authority_key, address)
-        )
-        pem, kind, open_ = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        (folder / "tls" / f"{name}.key").write_bytes(key.private_bytes(pem, kind, open_))
-
-
-def certificate(
-    name: str,
-    key: ec.EllipticCurvePublicKey,
-    issuer: str,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    address: str | None = None,
-) -> x509.Certificate:
-    """A certificate for one day; without an address it is the CA's own."""
-    now = datetime.now(UTC)
-    building = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=address is None, path_length=None), critical=True)
-    )
-    if address is not None:
-        building = building.add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
-        )
-    return building.sign(issuer_key, hashes.SHA256())
-
-
-def write_pem(path: Path, value: x509.Certificate) -> None:
-    path.write_bytes(value.public_bytes(serialization.Encoding.PEM))
+    certificates = Authority()
+    certificates.equip(folder / "tls", "web", "web.asr-billing.asrbox.internal")
+    certificates.equip(folder / "tls", "auth", "web.auth.asrbox.internal")
 
 
 def later() -> str:

@@ -22,6 +22,11 @@ PORT = 3050
 HOSTNAME = "firebird.asr-billing.asrbox.internal"
 
 
+def own_address() -> str:
+    """An address of 127.0.0.0/8 for this test process, so that two runs on one machine do not meet."""
+    return f"127.83.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 2}"
+
+
 @dataclass
 class FirebirdServer:
     """One server: `tree` is the root file system of asr_billing, `state` a folder of the test for all that changes."""
@@ -138,11 +143,11 @@ class FirebirdServer:
         return int(user), int(group)
 
 
-def appliance_json(address: str, web: str, port: int, authority: tuple[str, int]) -> str:
+def appliance_json(address: str, web: tuple[str, int], authority: tuple[str, int]) -> str:
     """/etc/asrbox/appliance.json of a billing whose daemons have these addresses."""
     daemons = {
         "firebird": {"address": address, "port": PORT, "protocol": "tcp", "hostname": HOSTNAME},
-        "web": {"address": web, "port": port, "protocol": "https", "hostname": "web.asr-billing.asrbox.internal"},
+        "web": {"address": web[0], "port": web[1], "protocol": "https", "hostname": "web.asr-billing.asrbox.internal"},
     }
     endpoints = {f"{name}.asr_billing": daemon for name, daemon in daemons.items()}
     endpoints["web.auth"] = {
