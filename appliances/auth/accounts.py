@@ -20,6 +20,9 @@ class PasswordRefused(Exception):
         self.reason = reason
 
 
+PASSWORD_CHANGED = "administrator-password-changed"  # noqa: S105  name of a file
+
+
 @dataclass(frozen=True)
 class Account:
     """A member of staff, without the password."""
@@ -49,6 +52,16 @@ def create_first_administrator(store: Store, password: str, now: datetime) -> bo
         db.execute("INSERT INTO account_role (account_id, role) VALUES (?, ?)", (cursor.lastrowid, ADMINISTRATOR))
         audit.add(db, now, "asrbox", "account.created", detail=ADMINISTRATOR)
     return True
+
+
+def note_changed_password(store: Store) -> None:
+    """Leave a mark beside the database once the administrator has a password of their own.
+
+    The agent looks for it: until then it shows the first password on the host's console.
+    """
+    row = store.one("SELECT must_change FROM account WHERE login = ?", ADMINISTRATOR)
+    if row is not None and not row["must_change"]:
+        (store.path.parent / PASSWORD_CHANGED).touch(mode=0o644)
 
 
 def sign_in(store: Store, login: str, password: str, address: str, browser: str) -> Issued:
@@ -114,3 +127,4 @@ def change_password(store: Store, account: Account, current: str, new: str, *, k
         )
         tokens.end_other_sessions(db, account.id, keep, now)
         audit.add(db, now, account.login, "password.changed", address=address)
+    note_changed_password(store)

@@ -26,6 +26,7 @@ def create_app(settings: Settings | None = None, data: Path | None = None) -> Fl
     data = data or Path(os.environ.get("ASRBOX_DATA") or DATA)
     store = Store(data / "auth.sqlite3")
     accounts.create_first_administrator(store, settings.secret("administrator-password"), datetime.now(UTC))
+    accounts.note_changed_password(store)  # a power cut may have come between the change and its mark
 
     def database_takes_writes() -> str:
         with store.write() as db:

@@ -89,6 +89,7 @@ class Renderer:
             "daemons": own,
             "endpoints": endpoints,
             "published": self._published(),
+            "titles": {one.name: dict(one.title) for one in self.distribution.appliances},
         }
 
     def _consumed(self, endpoint: str) -> dict[str, Any]:

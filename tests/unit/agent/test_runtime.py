@@ -69,6 +69,7 @@ def test_appliance_json_names_own_and_consumed_endpoints(paths: Paths) -> None:
     assert told["endpoints"]["agent.host"]["hostname"] == "agent.host.asrbox.internal"
     assert told["daemons"]["firebird"]["port"] == 3050
     assert told["published"] == {"asr_billing": 8442, "auth": 8441}
+    assert set(told["titles"]["auth"]) == {"en", "ru"}
 
 
 def test_auth_recognises_the_tokens_of_others_but_not_those_for_the_agent(paths: Paths) -> None:

@@ -55,6 +55,13 @@ def test_changing_the_password_ends_the_other_sessions(signed_in: FlaskClient, s
     assert signed_in.get("/profile", base_url=SITE).status_code == 303
 
 
+def test_the_console_is_told_that_the_first_password_is_no_longer_good(signed_in: FlaskClient, store: Store) -> None:
+    mark = store.path.parent / "administrator-password-changed"
+    assert not mark.exists()
+    change(signed_in, FIRST, "a much better password", "a much better password")
+    assert mark.exists()
+
+
 @pytest.mark.parametrize(
     ("current", "new", "again", "message"),
     [
