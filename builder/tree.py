@@ -134,8 +134,10 @@ def finish(tree: Path, epoch: int) -> None:
     for name in EMPTIED:
         for entry in (tree / name).iterdir() if (tree / name).is_dir() else ():
             store.remove(entry)
-    if (tree / "etc").is_dir():
-        (tree / "etc/machine-id").write_text("")
+    (tree / "etc/machine-id").write_text("")
+    for name in ("etc/.updated", "var/.updated"):  # else systemd rebuilds the linker's cache and others at first boot
+        (tree / name).write_text("")
+        os.utime(tree / name, (epoch, epoch))
     clamp(tree, epoch)
 
 

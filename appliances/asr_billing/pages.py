@@ -12,7 +12,7 @@ from appliances.asr_billing import idempotency, subscriber_store
 from appliances.asr_billing.cursor import DEFAULT_SORT, LARGEST_ID, SORTS, BadCursor, read_cursor
 from appliances.asr_billing.database import Database, Transaction
 from appliances.asr_billing.search import search_terms
-from appliances.asr_billing.subscriber import KINDS, LONGEST, Invalid, Subscriber, read_details, shown_phone
+from appliances.asr_billing.subscriber import KINDS, LONGEST, Details, Invalid, Subscriber, read_details, shown_phone
 from appliances.common.auth import login_required
 from appliances.common.failures import Problem
 from appliances.common.i18n import gettext as _
@@ -90,7 +90,7 @@ def blueprint(database: Database) -> Blueprint:
     @login_required
     def edit_subscriber(id_: int) -> ResponseReturnValue:
         found = _found(database, id_)
-        return _form(_texts(found), {}, subscriber=found, version=found.version)
+        return _form(_texts(found.details), {}, subscriber=found, version=found.version)
 
     @routes.post("/subscribers/<int:id_>/edit")
     @login_required
@@ -101,13 +101,15 @@ def blueprint(database: Database) -> Blueprint:
         if not (version.isascii() and version.isdigit() and len(version) < 10):
             raise Problem(400, _("The request is not understood"), _("Go back, reload the page and send it again."))
         try:
+            details = read_details(given)
             with database.transaction() as transaction:
-                subscriber_store.change(transaction, id_, int(version), read_details(given), g.person.login)
+                subscriber_store.change(transaction, id_, int(version), details, g.person.login)
         except Invalid as error:
             return _form(given, error.messages, subscriber=before, version=int(version)), 422
         except subscriber_store.OutOfDate as error:
             current = error.current
-            theirs = {name: text for name, text in _texts(current).items() if text != given[name]}
+            mine = _texts(details)
+            theirs = {field: text for field, text in _texts(current.details).items() if text != mine[field]}
             return _form(given, {}, subscriber=current, version=current.version, theirs=theirs), 409
         flash(_("The changes are stored."), "success")
         return redirect(url_for(".subscriber", id_=id_), 303)
@@ -123,9 +125,10 @@ def _given() -> dict[str, str]:
     return {field: request.form.get(field, "") for field in FORM_FIELDS}
 
 
-def _texts(subscriber: Subscriber) -> dict[str, str]:
-    texts = {field: getattr(subscriber.details, field) for field in FORM_FIELDS}
-    return {**texts, "phone": shown_phone(texts["phone"])}
+def _texts(details: Details) -> dict[str, str]:
+    """What the form shows for stored details."""
+    texts = {field: getattr(details, field) for field in FORM_FIELDS}
+    return {**texts, "phone": shown_phone(details.phone)}
 
 
 def _found(database: Database, id_: int) -> Subscriber:

@@ -171,6 +171,6 @@ def close(kickstart: Kickstart, target: str) -> list[Action]:
     return [
         command("sync", timeout=600),
         command("umount", "--recursive", target),
-        command("umount", target),
+        command("umount", target, optional=True),  # the layer below, where the first has left it
         *(command("vgchange", "--activate", "n", group.name, optional=True) for group in kickstart.groups),
     ]
