@@ -33,7 +33,8 @@ MISTAKES = [
      "asrbox.yaml:15: appliances.warehouse: there is no appliance 'warehouse': appliances/warehouse/appliance.yaml"
      " does not exist\n  hint: known appliances: asr_billing, auth, base"),
     (DISTRO, "  auth: 2", "  auth: 1",
-     "asrbox.yaml:15: appliances.auth: block 1 belongs to base already\n  hint: give each appliance a block of its own"),
+     "asrbox.yaml:15: appliances.auth: block 1 belongs to base already\n"
+     "  hint: give each appliance a block of its own"),
     (DISTRO, "  auth: 2", "  auth: 16",
      "asrbox.yaml:15: appliances.auth: block 16 is outside the network plan 198.18.80.0/20, which has blocks 1 to 15\n"
      "  hint: take a smaller number or a larger network.range"),

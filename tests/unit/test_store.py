@@ -106,10 +106,10 @@ def test_the_longest_unused_leaves_first_and_what_is_used_stays(tmp_path: Path, 
 
 
 def test_a_second_build_is_told_who_holds_the_lock(store: Store) -> None:
-    with store.writing():
-        with pytest.raises(AsrboxError, match=f"in use by process {os.getpid()}, since .*\n  hint: wait for it"):
-            with Store(store.path).writing(wait=False):
-                raise AssertionError("two builds held one store")
+    told = f"in use by process {os.getpid()}, since .*\n  hint: wait for it"
+    second = Store(store.path).writing(wait=False)
+    with store.writing(), pytest.raises(AsrboxError, match=told), second:
+        raise AssertionError("two builds held one store")
 
 
 def test_a_second_build_waits(store: Store) -> None:
