@@ -51,8 +51,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 def table(measures: Sequence[Measure], where: str) -> str:
     """docs/benchmarks.md."""
-    rows = [
-        f"| {m.name} | {m.value:g} | {m.unit} | {'–' if m.goal is None else f'≤ {m.goal:g}'} | {'ok' if m.ok else 'missed'} |"
-        for m in measures
-    ]
+    rows = []
+    for m in measures:
+        goal = "–" if m.goal is None else f"≤ {m.goal:g}"
+        rows.append(f"| {m.name} | {m.value:g} | {m.unit} | {goal} | {'ok' if m.ok else 'missed'} |")
     return HEAD.format(where=where) + "\n".join(rows) + "\n"
