@@ -42,19 +42,19 @@ lint: deps ## ruff, mypy --strict, asrbox check
 	@$(RUN)/python cli.py check
 
 unit: deps ## pure tests, seconds
-	@$(RUN)/python -m pytest tests/unit $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/unit $(TEST_OPTIONS)
 
 twice: deps ## build from empty stores twice and compare the ISOs
 	@$(RUN)/python cli.py build --twice
 
 services: deps ## real daemons on this machine
-	@$(RUN)/python -m pytest tests/services $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/services $(TEST_OPTIONS)
 
 containers: deps ## real containers made from our images
-	@$(RUN)/python -m pytest tests/containers $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/containers $(TEST_OPTIONS)
 
 machine: deps ## the ISO in QEMU: install, boot, talk to it
-	@$(RUN)/python -m pytest tests/machine $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest -n 2 --dist loadgroup tests/machine $(TEST_OPTIONS)
 
 bench: deps ## measure; writes build/bench.json and docs/benchmarks.md
 	@$(RUN)/python -m tests.bench

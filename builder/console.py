@@ -12,6 +12,7 @@ _PAINT = re.compile(
 )
 _MOVE = re.compile(rb"\x1b\[\d*(?:;\d*)?[Hf]")  # the cursor goes elsewhere: what follows is another line
 _UNFINISHED_PAINT = re.compile(rb"\x1b(\[[0-?]*[ -/]*|\][^\x07\x1b]*|[()])?$")
+_FRAME = "|+-─│┌┐└┘ "
 _END = re.compile(rb"\r*\n|\r+")
 
 
@@ -35,7 +36,7 @@ class LineAssembler:
         self._told = False
 
     def feed(self, seconds: float, chunk: bytes) -> list[Line]:
-        """The lines that end in `chunk`; empty lines are left out."""
+        """The lines that end in `chunk`, without empty ones and those that only draw a frame."""
         self._told = False
         data = self._rest + chunk
         # A sequence that is cut in the middle waits for its second half.
@@ -43,7 +44,7 @@ class LineAssembler:
         tail = data[waiting.start() :] if waiting else b""
         *whole, last = _END.split(_PAINT.sub(b"", _MOVE.sub(b"\n", data[: len(data) - len(tail)])))
         self._rest = last + tail
-        return [Line(seconds, text) for part in whole if (text := _text(part))]
+        return [Line(seconds, text) for part in whole if (text := _text(part)).strip(_FRAME)]
 
     def prompt(self, seconds: float) -> Line | None:
         """The text that waits for its end of line, once: for the moment when the console has fallen silent."""

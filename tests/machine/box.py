@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from builder.consolewatch import Event
 from builder.machine import Machine
 from builder.qemu_hardware import Firmware, Hardware, Medium
 
-# A loopback address of its own: the guest's ports keep their numbers, so that links between its pages work.
-ADDRESS = "127.80.0.1"
+# A loopback address of its own (one for each worker of pytest-xdist): the guest's ports keep their numbers, so that
+# links between its pages work.
+ADDRESS = f"127.80.{os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')}.1"
 PORTS = {port: port for port in (443, 8441, 8442)}
 
 ADMIN = "admin"
@@ -39,9 +42,9 @@ def seed(**disk: str) -> str:
     return text
 
 
-def print_event(event: Event) -> None:
-    """Shown by pytest when a test fails, and with -s."""
-    print(f"{event.seconds:8.1f} s  {event.kind:<8}  {event.text}", flush=True)
+def telling(name: str) -> Callable[[Event], None]:
+    """Tells what a machine does: shown by pytest when a test fails, and with -s."""
+    return lambda event: print(f"{name:<20} {event.seconds:8.1f} s  {event.kind:<8}  {event.text}", flush=True)
 
 
 def machine(
@@ -52,8 +55,9 @@ def machine(
     medium: Medium = "none",
     firmware: Firmware = "bios",
     seed_stick: Path | None = None,
+    reached: bool = False,
 ) -> Machine:
-    """A machine with these disks; one without a medium has its ports forwarded."""
+    """A machine with these disks; with `reached` its ports are forwarded, which only one can have at a time."""
     hardware = Hardware(
         firmware=firmware,
         medium=medium,
@@ -61,10 +65,10 @@ def machine(
         disks=disks,
         seed=seed_stick,
         first="medium" if iso else "disk",
-        ports={} if iso else PORTS,
+        ports=PORTS if reached else {},
         address=ADDRESS,
     )
-    return Machine(hardware, folder, name=name, on_event=print_event)
+    return Machine(hardware, folder, name=name, on_event=telling(name))
 
 
 @dataclass(frozen=True)

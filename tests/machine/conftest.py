@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,16 @@ class Installed:
     disk: Path
     phases: list[Phase]
     seconds: float
+
+
+@dataclass(frozen=True)
+class ByUsb:
+    """An installation from a stick under OVMF, and what was found on the machine that booted from its disk."""
+
+    phases: list[Phase]
+    hostname: str
+    firmware: str
+    log: str
 
 
 @pytest.fixture(scope="session")
@@ -52,14 +64,38 @@ def by_cd(iso: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> In
         return Installed(disk, installer.watch.phases, seconds)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def beside(
+    request: pytest.FixtureRequest, iso: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[ByUsb] | None]:
+    """The UEFI machine, which runs beside all others from the beginning: one alone does not use two cores."""
+    if not any("by_usb" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
+    with ThreadPoolExecutor(1) as worker:
+        yield worker.submit(_by_usb, iso, logs, tmp_path_factory.mktemp("by-usb"))
+
+
 @pytest.fixture(scope="session")
-def by_usb(iso: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Installed from a USB stick under OVMF, with the answers on another stick."""
-    folder = tmp_path_factory.mktemp("by-usb")
+def by_usb(beside: Future[ByUsb]) -> ByUsb:
+    """Installed from a USB stick under OVMF, and booted from the disk."""
+    return beside.result(timeout=box.WHOLE)
+
+
+def _by_usb(iso: Path, logs: Path, folder: Path) -> ByUsb:
     disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
     with box.machine(
         logs, "install-uefi-usb", disk, iso=iso, medium="usb", firmware="uefi", seed_stick=stick
     ) as installer:
         installer.wait_until("installed", box.INSTALLED)
-        seconds = installer.wait_off(box.OFF)
-        return Installed(disk, installer.watch.phases, seconds)
+        installer.wait_off(box.OFF)
+        phases = installer.watch.phases
+    with box.machine(logs, "disk-uefi", disk, firmware="uefi") as machine:
+        machine.wait_until("login", box.LOGIN)
+        machine.log_in(box.ADMIN, box.ADMIN_PASSWORD)
+        return ByUsb(
+            phases,
+            hostname=machine.command("hostname", box.ANSWER),
+            firmware=machine.command("ls /sys/firmware", box.ANSWER),
+            log=box.as_root(machine, "cat /var/log/asrbox-install.log"),
+        )

@@ -17,7 +17,7 @@ from tests.machine import box
 from tests.machine.browser import Pages, chromium
 from tests.machine.conftest import DISK_SIZE, Installed
 
-pytestmark = pytest.mark.timeout(box.WHOLE)
+pytestmark = [pytest.mark.timeout(box.WHOLE), pytest.mark.xdist_group("cd")]
 
 BASE = f"https://{box.ADDRESS}/"
 BILLING = f"https://{box.ADDRESS}:8442/"
@@ -39,7 +39,7 @@ class Day:
     def power_on(self, name: str) -> Machine:
         """Switch on (again) and wait until all endpoints answer."""
         self.machine.__exit__(None, None, None)
-        self.machine = box.machine(self.logs, name, self.disk)
+        self.machine = box.machine(self.logs, name, self.disk, reached=True)
         self.machine.__enter__()
         self.machine.wait_until("ready", box.READY)
         return self.machine

@@ -11,13 +11,13 @@ from builder.machine import Machine, new_disk, seed_stick
 from tests.machine import box
 from tests.machine.conftest import DISK_SIZE, Installed
 
-pytestmark = pytest.mark.timeout(box.WHOLE)
+pytestmark = [pytest.mark.timeout(box.WHOLE), pytest.mark.xdist_group("usb")]
 
 SHELL = r"asrbox-install#$"
 
 
 @pytest.fixture(scope="module")
-def refusals(iso: Path, by_cd: Installed, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def refusals(iso: Path, by_usb: Installed, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The sentences of the installer, by situation."""
     folder = tmp_path_factory.mktemp("refusals")
     stick = seed_stick(folder / "seed.img", box.seed())
@@ -29,7 +29,7 @@ def refusals(iso: Path, by_cd: Installed, logs: Path, tmp_path_factory: pytest.T
         machine.plug_disk(new_disk(folder / "small.qcow2", 8 * 1024**3), "SMALL")
         told["too small"] = again(machine)
 
-        machine.plug_disk(new_disk(folder / "used.qcow2", DISK_SIZE, backing=by_cd.disk), "USED")
+        machine.plug_disk(new_disk(folder / "used.qcow2", DISK_SIZE, backing=by_usb.disk), "USED")
         told["holds data"] = again(machine)
         told["wrong word"] = again(machine, box.seed(erase="WRONG1"))
         told["wrong selector"] = again(machine, box.seed(serial="NOSUCHDISK"))

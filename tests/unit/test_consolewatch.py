@@ -253,6 +253,10 @@ def test_a_cursor_that_jumps_begins_another_line() -> None:
     assert texts(b"GNU GRUB\x1b[4;2HInstall\n") == ["GNU GRUB", "Install"]
 
 
+def test_the_frame_of_a_menu_is_no_line() -> None:
+    assert texts(b"\x1b[3;1H+-----+\x1b[4;1H|\x1b[4;9H|\x1b[5;1HGNU GRUB\n") == ["GNU GRUB"]
+
+
 def test_a_letter_of_two_bytes_may_be_cut() -> None:
     word = "готово\n".encode()
     assert texts(word[:3], word[3:]) == ["готово"]
