@@ -23,8 +23,8 @@ $(STAMP): distro/build-host.txt distro/locks/tools.txt
 	@sh builder/install_host_packages.sh $(APT)
 	@echo "▸ virtual environment in $(VENV), from the hash-locked distro/locks/tools.txt"
 	@test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
-	@$(RUN)/python -m pip install --quiet --require-hashes --requirement distro/locks/build.txt
-	@$(RUN)/python -m pip install --quiet --require-hashes --no-build-isolation --requirement distro/locks/tools.txt
+	@$(RUN)/python -m pip install --quiet --quiet --require-hashes --requirement distro/locks/build.txt
+	@$(RUN)/python -m pip install --quiet --quiet --require-hashes --no-build-isolation --requirement distro/locks/tools.txt
 	@touch $@
 
 iso: deps ## build the ISO into dist/ (ISO_OPTIONS="--release --seed FILE …")

@@ -135,6 +135,9 @@ class Image(Model):
     role: str = Field(description="Ansible role that configures it")
     packages: PackageLists = Field(description="family → packages")
     python: list[str] = Field(default=[], description="Python packages, as wheels from the lock")
+    remove: list[str] = Field(
+        default=[], description="patterns of files that the Python packages bring and nobody needs, from the root on"
+    )
 
 
 class Health(Model):

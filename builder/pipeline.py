@@ -77,6 +77,7 @@ def assemble(
             "packages": _rows(locks.packages[name]),
             "wheels": _rows(locks.wheels.get(name, [])),
             "build_tools": _rows(locks.build_tools),
+            "remove": [] if name == "host" else list(resolved.container.remove),
             "python": python,
         }
         code = (tree, *tools.base.code, wheels)

@@ -166,6 +166,9 @@ def _install_wheels(work: Work, tools: Tools, rootfs: Path) -> None:
         locked_wheels(wanted), tools.wheel_pool, python=python, offline=tools.offline, build_tools=build_tools
     )
     wheels.install(rootfs, files, python=python, epoch=work.epoch)
+    for pattern in work.options["remove"]:
+        for path in rootfs.glob(pattern):
+            store.remove(path)
     _compile(rootfs, f"/{PREFIX}", work)
 
 

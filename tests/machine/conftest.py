@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builder.consolewatch import Phase
-from builder.machine import new_disk, seed_stick
+from builder.machine import Machine, new_disk, seed_stick
 from tests.machine import box
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +42,8 @@ def iso(request: pytest.FixtureRequest) -> Path:
     """The ISO under test: the one named by ASRBOX_TEST_ISO, else that of this checkout."""
     if named := os.environ.get("ASRBOX_TEST_ISO"):
         return Path(named)
-    return request.getfixturevalue("built").iso
+    found: Path = request.getfixturevalue("built").iso
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -72,8 +73,11 @@ def beside(
     if not any("by_usb" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
         return
+    running: list[Machine] = []
     with ThreadPoolExecutor(1) as worker:
-        yield worker.submit(_by_usb, iso, logs, tmp_path_factory.mktemp("by-usb"))
+        yield worker.submit(_by_usb, iso, logs, tmp_path_factory.mktemp("by-usb"), running)
+        for machine in running:  # after Ctrl-C nobody waits for it any more
+            machine.power_cut()
 
 
 @pytest.fixture(scope="session")
@@ -82,15 +86,17 @@ def by_usb(beside: Future[ByUsb]) -> ByUsb:
     return beside.result(timeout=box.WHOLE)
 
 
-def _by_usb(iso: Path, logs: Path, folder: Path) -> ByUsb:
+def _by_usb(iso: Path, logs: Path, folder: Path, running: list[Machine]) -> ByUsb:
     disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
     with box.machine(
         logs, "install-uefi-usb", disk, iso=iso, medium="usb", firmware="uefi", seed_stick=stick
     ) as installer:
+        running.append(installer)
         installer.wait_until("installed", box.INSTALLED)
         installer.wait_off(box.OFF)
         phases = installer.watch.phases
     with box.machine(logs, "disk-uefi", disk, firmware="uefi") as machine:
+        running.append(machine)
         machine.wait_until("login", box.LOGIN)
         machine.log_in(box.ADMIN, box.ADMIN_PASSWORD)
         return ByUsb(
