@@ -263,8 +263,11 @@ class Incus:
         deadline = time.monotonic() + timeout
         while True:
             seconds = max(1, min(POLL, int(deadline - time.monotonic())))
-            node = self._api().operations[operation].wait
-            answer = node.get(params={"timeout": seconds}, is_api=False).json()
+            node = self._api().operations[operation]
+            answer = node.wait.get(params={"timeout": seconds}, is_api=False).json()
+            if answer.get("type") == "error":
+                # Incus calls a wait that ran out "context deadline exceeded" (LXD tells how far the operation is).
+                answer = node.get(is_api=False).json()
             state: Json = answer.get("metadata") or {}
             if answer.get("type") == "error" or state.get("status_code", 0) >= 400:
                 raise AgentError(state.get("err") or answer.get("error") or "the operation failed")

@@ -23,11 +23,13 @@ class Daemon:
     def __init__(self) -> None:
         self.operation: dict[str, Any] = {"status_code": 200, "metadata": {}}
         self.requests: list[str] = []
+        self.waits_that_run_out = 0
         self.uploaded = b""
         self.app = Flask(__name__)
         self.app.before_request(self._note)
         self._route("/1.0", lambda: self._sync({"config": {}}))
-        self._route("/1.0/operations/one/wait", lambda: self._sync(self.operation))
+        self._route("/1.0/operations/one/wait", self._waited)
+        self._route("/1.0/operations/one", lambda: self._sync({"status_code": 103}))
         self._route("/1.0/instances/auth", self._no_instance)
         self._route("/1.0/instances/auth/exec", self._begun, "POST")
         self._route("/1.0/instances/auth/state", self._begun, "PUT")
@@ -47,6 +49,12 @@ class Daemon:
 
     def _begun(self, **_: str) -> tuple[Response, int]:
         return jsonify(type="async", operation="/1.0/operations/one", metadata={}), 202
+
+    def _waited(self) -> Response | tuple[Response, int]:
+        if self.waits_that_run_out:
+            self.waits_that_run_out -= 1
+            return jsonify(type="error", error="context deadline exceeded", error_code=500), 500
+        return self._sync(self.operation)
 
     def _upload(self) -> tuple[Response, int]:
         self.uploaded = request.get_data()
@@ -83,6 +91,14 @@ def test_a_program_gives_its_output_and_its_records_are_deleted(daemon: Daemon, 
         f"DELETE {logs}/a.stdout",
         f"DELETE {logs}/a.stderr",
     ]
+
+
+def test_an_operation_that_outlasts_a_wait_is_waited_for_again(daemon: Daemon, incus: Incus) -> None:
+    daemon.waits_that_run_out = 2
+    daemon.operation["metadata"] = {"return": 0, "output": {}}
+
+    assert incus.run("auth", ["sleep", "25"], appliance="auth", step="try").code == 0
+    assert [one for one in daemon.requests if one.endswith("/wait")] == ["GET /1.0/operations/one/wait"] * 3
 
 
 def test_a_failed_operation_says_appliance_step_and_the_daemons_words(daemon: Daemon, incus: Incus) -> None:
