@@ -53,6 +53,11 @@ class Pages:
         WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.CSS_SELECTOR, selector)).click()
         WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.TAG_NAME, "html") != before)
 
+    def keep_picture(self, target: Path) -> None:
+        """A picture of the page as it is, for people to look at."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.driver.save_screenshot(str(target))
+
     def has(self, text: str) -> bool:
         """Wait for a text on the page."""
         return WebDriverWait(self.driver, PAGE).until(lambda d: text in d.find_element(By.TAG_NAME, "body").text)

@@ -103,6 +103,7 @@ def test_the_administrator_sees_all_parts_in_base(day: Day, browser: Pages) -> N
     log_in(browser, day.password)
     for appliance in ("base", "auth", "asr_billing"):
         assert browser.shown(f"#to-{appliance}")
+    browser.keep_picture(day.logs / "base.png")
 
 
 def test_a_subscriber_is_created_in_billing(day: Day, browser: Pages) -> None:
