@@ -120,6 +120,7 @@ def _told(work: Callable[[], None]) -> int:
     try:
         work()
     except InstallError as error:
+        sys.stdout.flush()  # both go to one log, whose last line is the sentence for people
         for line in error.details:
             print(line, file=sys.stderr)
         print(f"asrbox: {' '.join(str(error).split())}", file=sys.stderr)
