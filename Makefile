@@ -54,7 +54,7 @@ containers: deps ## real containers made from our images
 	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/containers $(TEST_OPTIONS)
 
 machine: deps ## the ISO in QEMU: install, boot, talk to it
-	@$(RUN)/python -m pytest -n 2 --dist loadgroup tests/machine $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/machine $(TEST_OPTIONS)
 
 bench: deps ## measure; writes build/bench.json and docs/benchmarks.md
 	@$(RUN)/python -m tests.bench

@@ -185,7 +185,7 @@ class Machine:
         self.type(password)
         self.wait_for(r"[$#]$", limit)
         self.command(
-            "stty cols 200 -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; PS1='$ '; export PAGER=cat", limit
+            "stty cols 200 -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; PS1=''; export PAGER=cat", limit
         )
 
     def command(self, text: str, limit: float) -> str:

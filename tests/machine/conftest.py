@@ -16,6 +16,9 @@ from builder.machine import new_disk, seed_stick
 from tests.machine import box
 
 ROOT = Path(__file__).resolve().parents[2]
+INSTALLER_PHASES = [
+    "answers", "check", "partitions", "filesystems", "unpack", "settings", "bootloader", "post", "finish",
+]  # fmt: skip
 DISK_SIZE = 20 * 1024**3  # bytes, of which little is ever written
 
 
@@ -26,6 +29,11 @@ class Installed:
     disk: Path
     phases: list[Phase]
     seconds: float
+
+    @property
+    def installer_phases(self) -> list[str]:
+        """Names of the installer's phases, in the order in which they came."""
+        return [phase.name.split()[-1] for phase in self.phases if phase.name.startswith("install ")]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
-"""The first day of a machine: power cut in the middle of its first boot, recovery, work in the browser, a reboot.
+"""The first day of a machine that was installed from a CD under SeaBIOS: power cut in the middle of its first boot,
+recovery, work in the browser, a reboot.
 
 One machine for the whole module. The tests stand in the order in which such a day goes.
 """
@@ -15,9 +16,9 @@ import pytest
 from builder.machine import Machine, new_disk
 from tests.machine import box
 from tests.machine.browser import Pages, chromium
-from tests.machine.conftest import DISK_SIZE, Installed
+from tests.machine.conftest import DISK_SIZE, INSTALLER_PHASES, Installed
 
-pytestmark = [pytest.mark.timeout(box.WHOLE), pytest.mark.xdist_group("cd")]
+pytestmark = pytest.mark.timeout(box.WHOLE)
 
 BASE = f"https://{box.ADDRESS}/"
 BILLING = f"https://{box.ADDRESS}:8442/"
@@ -75,6 +76,10 @@ def log_in(pages: Pages, password: str) -> None:
     pages.fill("login", "administrator")
     pages.fill("password", password)
     pages.press("form.login button")
+
+
+def test_the_installation_went_through_all_phases(by_cd: Installed) -> None:
+    assert by_cd.installer_phases == INSTALLER_PHASES
 
 
 def test_after_a_power_cut_the_next_boot_finishes_the_job(day: Day) -> None:
