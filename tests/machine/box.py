@@ -26,12 +26,12 @@ ADMIN_PASSWORD = "correct-horse"
 ADMIN_HASH = "$6$asrboxtests$KwYScNd/0GieUX8Q3yMP.StuAmFgkQvDOa6btZTRcIqUDnd7Yduato5JR9f9ITFcAMO2zLBfEiZR6FaNe8REi."
 
 # Seconds of waiting. Twice and more of what an idle host with two cores needs; a hung machine is noticed earlier.
-INSTALLED = 900.0
-READY = 900.0
-LOGIN = 420.0
+INSTALLED = 1200.0
+READY = 1800.0
+LOGIN = 600.0
 OFF = 240.0
 ANSWER = 60.0
-WHOLE = 2700  # one test with all machines it had to make first
+WHOLE = 4200  # one test with all machines it had to make first
 
 
 def seed(**disk: str) -> str:

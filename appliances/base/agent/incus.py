@@ -264,10 +264,9 @@ class Incus:
         while True:
             seconds = max(1, min(POLL, int(deadline - time.monotonic())))
             node = self._api().operations[operation]
-            try:
-                answer = node.wait.get(params={"timeout": seconds}, is_api=False).json()
-            except LXDAPIException:
-                # Incus calls a wait that ran out an error (LXD tells how far the operation is): see how it stands.
+            answer = node.wait.get(params={"timeout": seconds}, is_api=False).json()
+            if answer.get("type") == "error":
+                # Incus calls a wait that ran out an error, with status 200 (LXD tells how far the operation is).
                 answer = node.get(is_api=False).json()
             state: Json = answer.get("metadata") or {}
             if answer.get("type") == "error" or state.get("status_code", 0) >= 400:
