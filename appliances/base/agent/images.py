@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ def import_image(incus: Incus, mount: Path, image: Image) -> None:
             step="check the image",
             hint="the image set on this disk is damaged; install again or copy it from the medium",
         )
+    os.sync()  # Incus has recorded it, but a power cut would leave a file that ends too early
     incus.alias_image(fingerprint, ALIAS + image.appliance)
 
 

@@ -153,21 +153,25 @@ def _for_one(desired: DesiredInstance, actual: Actual) -> list[Action]:
     if not desired.enabled:
         return [StopInstance(desired.appliance, found.name)] if found is not None and found.running else []
     if found is None:
-        return _create(desired, actual, has_image=desired.fingerprint in actual.images)
+        return _create(desired, actual)
     if found.fingerprint is None:
         # The power went while it was made. Its image may be unpacked halfway in the pool: take that away too.
-        has_image = desired.fingerprint in actual.images
-        forget: list[Action] = [DeleteImage(desired.appliance, desired.fingerprint)] if has_image else []
         removal = _remove(desired.appliance, found, "it was half made")
-        return [*removal, *forget, *_create(desired, actual, has_image=False)]
+        return [*removal, *_create(desired, actual, trust_image=False)]
     if found.fingerprint != desired.fingerprint:
         removal = _remove(desired.appliance, found, "there is a new image")
-        return [*removal, *_create(desired, actual, has_image=desired.fingerprint in actual.images)]
+        return [*removal, *_create(desired, actual)]
     return _adjust(desired, found, actual)
 
 
-def _create(desired: DesiredInstance, actual: Actual, *, has_image: bool) -> list[Action]:
-    actions: list[Action] = [] if has_image else [ImportImage(desired.appliance, desired.fingerprint)]
+def _create(desired: DesiredInstance, actual: Actual, *, trust_image: bool = True) -> list[Action]:
+    """An image gets its name when all of it is on the disk: one without was cut short, whatever it is recorded as."""
+    names = actual.images.get(desired.fingerprint)
+    actions: list[Action] = []
+    if names is None or ALIAS + desired.appliance not in names or not trust_image:
+        if names is not None:
+            actions.append(DeleteImage(desired.appliance, desired.fingerprint))
+        actions.append(ImportImage(desired.appliance, desired.fingerprint))
     actions += _missing_volumes(desired, actual)
     actions.append(CreateInstance(desired.appliance))
     if desired.running:

@@ -50,6 +50,15 @@ def words(actions: list[Any]) -> list[str]:
     return [str(action) for action in actions]
 
 
+def test_an_image_without_its_name_was_cut_short_and_is_imported_again() -> None:
+    auth, billing = desired()
+    recorded = {auth.fingerprint: [f"asrbox/{auth.appliance}"], billing.fingerprint: []}
+    assert words(reconcile(desired(), Actual(recorded, frozenset(auth.volumes), {auth.name: as_wanted(auth)})))[:2] == [
+        "deleting an old image of asr_billing",
+        "importing the image of asr_billing",
+    ]
+
+
 def test_an_empty_host_gets_everything_in_start_order() -> None:
     assert words(reconcile(desired(), Actual())) == [
         "importing the image of auth",
