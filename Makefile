@@ -48,10 +48,10 @@ twice: deps ## build from empty stores twice and compare the ISOs
 	@$(RUN)/python cli.py build --twice
 
 services: deps ## real daemons on this machine
-	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/services $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest tests/services $(TEST_OPTIONS)
 
 containers: deps ## real containers made from our images
-	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/containers $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest tests/containers $(TEST_OPTIONS)
 
 machine: deps ## the ISO in QEMU: install, boot, talk to it
 	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/machine $(TEST_OPTIONS)
