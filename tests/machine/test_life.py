@@ -90,6 +90,7 @@ def test_after_a_power_cut_the_next_boot_finishes_the_job(day: Day) -> None:
         assert appliance in status
 
 
+@pytest.mark.unseen
 def test_every_published_page_answers_with_a_certificate_of_the_machine(day: Day) -> None:
     for port in box.PORTS:
         answer = box.get(port, "/healthz", day.authority)
@@ -103,6 +104,7 @@ def test_web_and_firebird_have_addresses_of_their_own(day: Day) -> None:
     assert any("198.18.83.3" in row and "web" in row for row in rows), status
 
 
+@pytest.mark.unseen
 def test_the_administrator_sees_all_parts_in_base(day: Day, browser: Pages) -> None:
     browser.open(BASE)
     log_in(browser, day.password)
@@ -111,6 +113,7 @@ def test_the_administrator_sees_all_parts_in_base(day: Day, browser: Pages) -> N
     browser.keep_picture(day.logs / "base.png")
 
 
+@pytest.mark.unseen
 def test_a_subscriber_is_created_in_billing(day: Day, browser: Pages) -> None:
     browser.open(f"{BILLING}subscribers/new")
     log_in(browser, day.password)
@@ -121,6 +124,7 @@ def test_a_subscriber_is_created_in_billing(day: Day, browser: Pages) -> None:
     assert browser.has(SUBSCRIBER["contract"])
 
 
+@pytest.mark.unseen
 def test_after_a_clean_reboot_the_subscriber_is_still_there(day: Day, browser: Pages) -> None:
     day.machine.type(f"echo '{box.ADMIN_PASSWORD}' | sudo -S -p '' systemctl reboot")
     day.machine.wait_off(box.OFF)
