@@ -36,11 +36,7 @@ def create_app(settings: Settings | None = None, authority: Authority | None = N
         assert engine is not None
         return f"Firebird {engine['version']}, schema version {schema_version(database)}"
 
-    def auth_answers() -> str:
-        app.extensions["asrbox-authority"].introspect("a token that nobody holds")
-        return "answers"
-
-    checks = {"firebird": firebird_answers, "auth": auth_answers}
+    checks = {"firebird": firebird_answers}
     app = make_app("appliances.asr_billing", settings, sections=SECTIONS, checks=checks, authority=authority)
     app.register_blueprint(pages.blueprint(database))
     app.register_blueprint(api.blueprint(database))

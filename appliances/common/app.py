@@ -13,6 +13,7 @@ from appliances.common.authority import Authority, RemoteAuthority
 from appliances.common.client import EndpointClient
 from appliances.common.settings import Settings
 
+AUTH = "web.auth"
 MAX_BODY = 1024 * 1024  # bytes
 
 
@@ -37,7 +38,9 @@ def make_app(
     """A Flask app in the shape of this house; the caller registers its blueprints on it.
 
     `import_name` is the package that holds templates/, static/ and translations/. `checks` drive /healthz: each
-    returns a detail or raises. `authority` is for auth itself and for tests; the default asks the endpoint web.auth.
+    returns a detail or raises; one that asks another appliance bears the name of that endpoint (`web.auth`, which is
+    added here), so that the agent can tell a fault from what was switched off on purpose. `authority` is for auth
+    itself and for tests; the default asks the endpoint web.auth.
     Raises SettingsError when something that the host should have given is missing.
     """
     logs.configure()
@@ -54,7 +57,10 @@ def make_app(
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["asrbox-settings"] = settings
-    app.extensions["asrbox-authority"] = authority or RemoteAuthority(EndpointClient(settings, "web.auth"))
+    authority = authority or RemoteAuthority(EndpointClient(settings, AUTH))
+    app.extensions["asrbox-authority"] = authority
+    if AUTH in settings.endpoints:
+        checks = {**checks, AUTH: auth_answers(authority)}
 
     logs.install(app)
     security.install(app)
@@ -64,3 +70,13 @@ def make_app(
     app.register_blueprint(auth.routes)
     app.register_blueprint(health.blueprint(checks))
     return app
+
+
+def auth_answers(authority: Authority) -> health.Check:
+    """The check that every appliance with log-in has: does auth answer?"""
+
+    def check() -> str:
+        authority.introspect("a token that nobody holds")
+        return "answers"
+
+    return check

@@ -131,10 +131,12 @@ def test_stop_names_who_will_miss_it_and_lasts_over_a_restart_of_the_agent(host:
     host.start_agent()
     host.wait_ready()
     assert appliance(host, "auth")["state"] == "stopped"
+    assert appliance(host, "asr_billing")["health"] == "degraded", "it lacks what was stopped on purpose"
 
     host.asrctl("start", "auth")
 
     assert appliance(host, "auth")["health"] == "ok"
+    until(lambda: appliance(host, "asr_billing")["health"] == "ok")
 
 
 def test_a_disabled_daemon_stays_off_when_its_container_restarts(host: IncusHost) -> None:

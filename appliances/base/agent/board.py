@@ -10,7 +10,9 @@ from appliances.base.agent.distribution import Appliance, Daemon, Distribution
 
 Phase = Literal["starting", "first-boot", "converging", "running", "failed"]
 State = Literal["running", "stopped", "starting", "error", "disabled", "absent"]
-Well = Literal["ok", "failing", "unknown"]
+# degraded: does what it can without something that it consumes and that was switched off on purpose
+Well = Literal["ok", "degraded", "failing", "unknown"]
+WELL_ENOUGH: tuple[Well, ...] = ("ok", "degraded")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography import x509
 
+from appliances.base.agent.board import WELL_ENOUGH
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
@@ -29,7 +30,7 @@ def run_all(status: dict[str, Any], paths: Paths, incus: Incus) -> list[dict[str
             continue
         for daemon in appliance["daemons"]:
             if daemon["enabled"]:
-                ok = daemon["health"] == "ok"
+                ok = daemon["health"] in WELL_ENOUGH
                 detail = daemon["detail"] or f"is {daemon['state']}"
                 found.append(_check(f"{appliance['name']}.{daemon['name']}", ok, detail))
     return found

@@ -18,11 +18,12 @@ TIMEOUT = 5.0  # seconds for one endpoint
 
 @dataclass(frozen=True)
 class Answer:
-    """What an endpoint said. `reached` is false when nobody answered at all."""
+    """What an endpoint said. `reached` is false when nobody answered at all; `failing`: names of its failing checks."""
 
     ok: bool
     reached: bool
     detail: str
+    failing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,15 @@ def _ask_https(daemon: Daemon, context: ssl.SSLContext, timeout: float) -> Answe
         connection.close()
     if response.status == 200:
         return Answer(True, True, "answers")
-    return Answer(False, True, _failing_checks(body) or f"GET {daemon.health.path} says {response.status}")
+    failing = failing_checks(body)
+    detail = "; ".join(f"{name}: {why}" for name, why in failing.items())
+    return Answer(False, True, detail or f"GET {daemon.health.path} says {response.status}", frozenset(failing))
 
 
-def _failing_checks(body: bytes) -> str:
-    """The failing checks of a /healthz body as one line; empty when it is not such a body."""
+def failing_checks(body: bytes) -> dict[str, str]:
+    """The failing checks of a /healthz body with their details; empty when it is not such a body."""
     try:
         checks = json.loads(body)["checks"]
-        failing = [f"{name}: {check['detail']}" for name, check in checks.items() if not check["ok"]]
+        return {str(name): str(check["detail"]) for name, check in checks.items() if not check["ok"]}
     except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
-    return "; ".join(failing)
+        return {}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from appliances.base.agent import plan as plans
-from appliances.base.agent.board import Board
+from appliances.base.agent.board import WELL_ENOUGH, Board
 from appliances.base.agent.distribution import Appliance, Daemon, Distribution, load_distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.held import Held
@@ -153,4 +153,4 @@ class Performer:
             state, health, detail = one.state, one.health, one.detail
         if action in OFF:
             return None if state in ("stopped", "disabled", "absent") else f"{name} is still {state}"
-        return None if health == "ok" else f"{name} is {state}: {detail or 'waiting'}"
+        return None if health in WELL_ENOUGH else f"{name} is {state}: {detail or 'waiting'}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliances.base.agent import health
-from appliances.base.agent.board import ApplianceStatus, Board, DaemonStatus, State, Well, daemon_status
-from appliances.base.agent.distribution import Appliance, Daemon
+from appliances.base.agent.board import WELL_ENOUGH, ApplianceStatus, Board, DaemonStatus, State, Well, daemon_status
+from appliances.base.agent.distribution import AGENT_ENDPOINT, Appliance, Daemon
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
@@ -66,7 +66,7 @@ class Watch:
         """Look at an appliance, put the result on the board, repair what is due; returns whether all is well."""
         status = self._status(appliance, plan)
         self._board.show(status)
-        return status.health == "ok" or not status.enabled or status.state == "stopped"
+        return status.health in WELL_ENOUGH or not status.enabled or status.state == "stopped"
 
     def _status(self, appliance: Appliance, plan: Plan) -> ApplianceStatus:
         found = self._incus.instance(appliance.instance)
@@ -101,13 +101,18 @@ class Watch:
             self._backoff.well(target)
         elif self._backoff.due(target, SILENT_REPAIR):
             self._repair(appliance, daemon, answer.detail)
-        return daemon_status(
-            daemon,
-            "running" if answer.reached else "starting",
-            enabled,
-            "ok" if answer.ok else "failing",
-            answer.detail,
-        )
+        well, detail = judge(answer, self._switched_off(appliance, plan))
+        return daemon_status(daemon, "running" if answer.reached else "starting", enabled, well, detail)
+
+    def _switched_off(self, appliance: Appliance, plan: Plan) -> set[str]:
+        """Endpoints that the appliance consumes and that somebody stopped or disabled."""
+        others = [endpoint for endpoint in appliance.consumes if endpoint != AGENT_ENDPOINT]
+        return {endpoint for endpoint in others if self._is_off(endpoint, plan)}
+
+    def _is_off(self, endpoint: str, plan: Plan) -> bool:
+        daemon, _, owner = endpoint.partition(".")
+        held = owner in self._held or f"{owner}.{daemon}" in self._held
+        return held or not plan.enabled(owner) or not plan.daemon_enabled(owner, daemon)
 
     def _not_active(self, appliance: Appliance, daemon: Daemon, unit: health.Unit) -> DaemonStatus:
         failed = unit.active == "failed"
@@ -145,6 +150,15 @@ class Watch:
             self._say(f"{appliance.name}: systemctl {' '.join(arguments)}: {ran.stderr.strip()}")
 
 
+def judge(answer: health.Answer, switched_off: set[str]) -> tuple[Well, str]:
+    """Health and detail of a daemon that answered so, while these endpoints that it consumes are off on purpose."""
+    if answer.ok:
+        return "ok", answer.detail
+    if answer.failing and answer.failing <= switched_off:
+        return "degraded", f"without {', '.join(sorted(answer.failing))}, switched off on purpose"
+    return "failing", answer.detail
+
+
 def summary(daemons: tuple[DaemonStatus, ...]) -> tuple[State, Well, str]:
     """State, health and detail of an appliance out of those of its daemons: the worst that is switched on counts."""
     counted = [one for one in daemons if one.state not in ("stopped", "disabled")]
@@ -153,7 +167,10 @@ def summary(daemons: tuple[DaemonStatus, ...]) -> tuple[State, Well, str]:
     for worst in ("starting", "error"):
         if any(one.state == worst for one in counted):
             state = worst
-    return state, "failing" if detail else "ok", detail
+    well: Well = "ok"
+    if detail:
+        well = "degraded" if all(one.health in WELL_ENOUGH for one in counted) else "failing"
+    return state, well, detail
 
 
 def _all_down(appliance: Appliance, plan: Plan, state: State, detail: str = "") -> ApplianceStatus:

@@ -11,7 +11,7 @@ from appliances.common.client import EndpointClient
 ACTIONS = ("start", "stop", "restart", "enable", "disable")
 
 State = Literal["running", "stopped", "starting", "error", "disabled", "absent"]
-Well = Literal["ok", "failing", "unknown"]
+Well = Literal["ok", "degraded", "failing", "unknown"]
 
 
 class Daemon(BaseModel):

@@ -28,9 +28,12 @@ class Action:
     tone: str = "primary"
 
 
-WORKS = Verdict("good", lazy("Works"))
-CHECKED = Verdict("busy", lazy("Being checked"))
-SILENT = Verdict("bad", lazy("Does not answer"))
+BY_HEALTH = {
+    "ok": Verdict("good", lazy("Works")),
+    "degraded": Verdict("warn", lazy("Works in part")),
+    "failing": Verdict("bad", lazy("Does not answer")),
+    "unknown": Verdict("busy", lazy("Being checked")),
+}
 BY_STATE = {
     "starting": Verdict("busy", lazy("Starting")),
     "stopped": Verdict("warn", lazy("Stopped")),
@@ -93,7 +96,7 @@ def verdict(part: Appliance | Daemon) -> Verdict:
     """State and health in one."""
     if part.state != "running":
         return BY_STATE[part.state]
-    return {"ok": WORKS, "failing": SILENT, "unknown": CHECKED}[part.health]
+    return BY_HEALTH[part.health]
 
 
 def possible(part: Appliance | Daemon) -> list[Action]:

@@ -10,9 +10,9 @@ from appliances.base.agent.agent import split_cursor
 from appliances.base.agent.board import daemon_status
 from appliances.base.agent.converge import id_base
 from appliances.base.agent.distribution import Daemon
-from appliances.base.agent.health import Unit, ask, parse_units
+from appliances.base.agent.health import Answer, Unit, ask, failing_checks, parse_units
 from appliances.base.agent.outside import addresses_of
-from appliances.base.agent.watch import Backoff, summary
+from appliances.base.agent.watch import Backoff, judge, summary
 from tests.unit.agent.examples import daemon, distribution
 
 
@@ -63,6 +63,27 @@ def test_the_worst_daemon_that_is_switched_on_decides() -> None:
 
     assert summary((off, well)) == ("running", "ok", "")
     assert summary((off, ill)) == ("error", "failing", "web: web.service is failed")
+
+
+def test_a_daemon_that_lacks_only_what_was_switched_off_is_degraded_not_failing() -> None:
+    body = b'{"checks": {"firebird": {"ok": true, "detail": "4.0"}, "web.auth": {"ok": false, "detail": "no answer"}}}'
+    lacking = frozenset(failing_checks(body))
+    answer = Answer(False, True, "web.auth: no answer", lacking)
+    assert lacking == {"web.auth"}
+
+    assert judge(answer, {"web.auth"}) == ("degraded", "without web.auth, switched off on purpose")
+    assert judge(answer, set()) == ("failing", "web.auth: no answer")
+    broken_too = Answer(False, True, "firebird: gone; web.auth: no answer", frozenset({"firebird", "web.auth"}))
+    assert judge(broken_too, {"web.auth"})[0] == "failing"
+    assert judge(Answer(False, True, "GET /healthz says 500"), {"web.auth"})[0] == "failing"
+
+
+def test_an_appliance_with_a_degraded_daemon_is_degraded() -> None:
+    firebird, web = distribution().appliance("asr_billing").daemons
+    well = daemon_status(firebird, "running", True, "ok", "answers")
+    lacking = daemon_status(web, "running", True, "degraded", "without web.auth")
+
+    assert summary((well, lacking)) == ("running", "degraded", "web: without web.auth")
 
 
 def test_the_cursor_is_taken_off_the_journal() -> None:

@@ -190,4 +190,6 @@ def test_the_words_cover_every_state_and_action() -> None:
 
     states = set(agent_module.State.__args__)  # type: ignore[attr-defined]
     assert states == set(words.BY_STATE) | {"running"}
+    healths = set(agent_module.Well.__args__)  # type: ignore[attr-defined]
+    assert healths == set(words.BY_HEALTH)
     assert tuple(sorted(words.ACTIONS)) == tuple(sorted(agent_module.ACTIONS))
