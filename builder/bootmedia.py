@@ -21,6 +21,7 @@ MODULES = [
     "echo", "configfile", "test", "all_video", "font", "gfxterm", "loopback", "minicmd", "halt", "reboot", "sleep",
 ]  # fmt: skip
 TARGETS = {"i386-pc": ["biosdisk"], "x86_64-efi": ["efi_gop", "efi_uga"]}
+MKIMAGE = ("grub-mkimage", "grub2-mkimage")  # Debian's name, Red Hat's name
 ESP_SERIAL = "4c414201"  # fixed serial number of the FAT file system
 ESP_SIZE = 4096  # KiB
 
@@ -28,10 +29,7 @@ ESP_SIZE = 4096  # KiB
 def initrd(work: Work, tools: tree.Tools) -> None:
     """Body of the step `initrd`: dracut in the host tree → out/initrd.img, out/vmlinuz, out/kernel (its version)."""
     rootfs = work.inputs["host"] / "rootfs"
-    kernels = sorted(path.name.removeprefix("vmlinuz-") for path in (rootfs / "boot").glob("vmlinuz-*"))
-    if len(kernels) != 1:
-        raise AsrboxError(f"the host tree has {len(kernels)} kernels ({', '.join(kernels)}), one is expected")
-    kernel = kernels[0]
+    kernel = _kernel(rootfs)
     (work.out / "none").mkdir()
     (work.out / "dracut.conf").write_bytes((tools.root / "images" / "host" / "dracut.conf").read_bytes())
     dracut = ["dracut", "--quiet", "--no-hostonly", "--conf", "/mnt/dracut.conf", "--confdir", "/mnt/none"]
@@ -42,6 +40,21 @@ def initrd(work: Work, tools: tree.Tools) -> None:
     (work.out / "initrd.img").chmod(0o644)
     (work.out / "vmlinuz").write_bytes((rootfs / "boot" / f"vmlinuz-{kernel}").read_bytes())
     (work.out / "kernel").write_text(kernel)
+
+
+def _kernel(rootfs: Path) -> str:
+    """Version of the only kernel in /boot. Raises AsrboxError when there is none, or more than one."""
+    kernels = sorted(path.name.removeprefix("vmlinuz-") for path in (rootfs / "boot").glob("vmlinuz-*"))
+    if len(kernels) != 1:
+        raise AsrboxError(f"the host tree has {len(kernels)} kernels ({', '.join(kernels)}), one is expected")
+    return kernels[0]
+
+
+def _mkimage(rootfs: Path) -> str:
+    for name in MKIMAGE:
+        if (rootfs / "usr/bin" / name).exists():
+            return name
+    raise AsrboxError(f"the host tree has neither {' nor '.join(MKIMAGE)}", hint="add GRUB to images/host.yaml")
 
 
 def grub(work: Work, tools: tree.Tools) -> None:
@@ -59,10 +72,11 @@ def grub(work: Work, tools: tree.Tools) -> None:
     (medium / "boot" / "grub" / "grub.cfg").write_text(template.render(**work.options))
     early = work.out / "early.cfg"
     early.write_text(f"search --no-floppy --set=root --label {work.options['label']}\nset prefix=($root)/boot/grub\n")
+    mkimage = _mkimage(rootfs)
     images = {target: work.out / f"core-{target}.img" for target in TARGETS}
     for target, image in images.items():
         make = [
-            "grub-mkimage",
+            mkimage,
             "-O",
             target,
             "-p",
@@ -102,7 +116,10 @@ def _efi_partition(target: Path, loader: Path, work: Work) -> None:
 
 
 def squashfs(work: Work, _: Any) -> None:
-    """Body of the step `squashfs:host`: the host tree with its initrd → out/squashfs.img."""
+    """Body of the step `squashfs:host`: the host tree with its initrd → out/squashfs.img.
+
+    Options: mode, initrd (the name that the family gives to it in /boot, with a place for {kernel}).
+    """
     from builder.imageset import squash
 
     kernel = (work.inputs["initrd"] / "kernel").read_text()
@@ -112,5 +129,5 @@ def squashfs(work: Work, _: Any) -> None:
         mode=work.options["mode"],
         epoch=work.epoch,
         log=work.log,
-        files={f"boot/initrd.img-{kernel}": work.inputs["initrd"] / "initrd.img"},
+        files={f"boot/{work.options['initrd'].format(kernel=kernel)}": work.inputs["initrd"] / "initrd.img"},
     )

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from appliances.base.agent import imagestream
+from appliances.base.installer.family import FAMILIES
 from builder import ansible, bootmedia, imageset, iso, kickstart, sbom, tree, wheels
 from builder.bases import LockedPackage
 from builder.resolve import Resolved, instance
@@ -159,7 +160,7 @@ def assemble(
     add(
         "squashfs:host",
         bootmedia.squashfs,
-        options={"mode": mode},
+        options={"mode": mode, "initrd": FAMILIES[resolved.base.family].initrd},
         inputs={"host": steps["tree:host"], "initrd": steps["initrd"]},
         code=(bootmedia, imageset),
     )

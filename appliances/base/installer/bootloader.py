@@ -6,13 +6,22 @@ from collections.abc import Sequence
 
 from appliances.base.installer.actions import Action, WriteFile, command
 from appliances.base.installer.errors import InstallError
+from appliances.base.installer.family import Family
 from appliances.base.installer.fragments import templates
 from appliances.base.installer.kickstart import Kickstart
 from appliances.base.installer.storage import FileSystem
 
 
 def install(
-    kickstart: Kickstart, systems: Sequence[FileSystem], disk: str, target: str, *, kernel: str, uefi: bool, title: str
+    kickstart: Kickstart,
+    systems: Sequence[FileSystem],
+    disk: str,
+    target: str,
+    *,
+    kernel: str,
+    uefi: bool,
+    title: str,
+    family: Family,
 ) -> list[Action]:
     """Everything after which firmware of either kind starts the installed system from `disk`.
 
@@ -23,6 +32,7 @@ def install(
     values = {
         "title": title,
         "kernel": kernel,
+        "initrd": family.initrd.format(kernel=kernel),
         "timeout": kickstart.boot_timeout,
         "prefix": "" if boot.mountpoint == "/boot" else "/boot",
         "boot_uuid": boot.uuid,
@@ -30,16 +40,16 @@ def install(
         "append": " ".join(part for part in (_activate_root(kickstart), kickstart.append) if part),
     }
     actions: list[Action] = [
-        WriteFile(f"{target}/boot/grub/grub.cfg", templates.get_template("grub.cfg.j2").render(values)),
+        WriteFile(f"{target}{family.grub_folder}/grub.cfg", templates.get_template("grub.cfg.j2").render(values)),
         WriteFile(f"{target}/etc/default/grub", templates.get_template("default-grub.j2").render(values)),
     ]
     if any(part.mountpoint == "biosboot" for part in kickstart.partitions):
-        actions.append(command("chroot", target, "grub-install", "--target=i386-pc", disk, timeout=300))
+        actions.append(command("chroot", target, family.grub_install, "--target=i386-pc", disk, timeout=300))
     if "/boot/efi" in by_mount:
         actions.append(
             command(
-                *("chroot", target, "grub-install", "--target=x86_64-efi", "--efi-directory=/boot/efi"),
-                *("--removable", "--no-nvram"),
+                *("chroot", target, family.grub_install, "--target=x86_64-efi", "--efi-directory=/boot/efi"),
+                *("--removable", "--no-nvram", *family.efi_options),
                 timeout=300,
             )
         )

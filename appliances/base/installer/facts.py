@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliances.base.installer import family
 from appliances.base.installer.disks import LSBLK, Block, parse
 from appliances.base.installer.errors import InstallError
+from appliances.base.installer.family import Family
 from appliances.base.installer.guard import Medium
 from appliances.base.installer.links import Link, links
 from appliances.base.installer.runner import Runner
@@ -24,16 +26,19 @@ class Facts:
     links: tuple[Link, ...]
     kernel: str
     uefi: bool
+    family: Family = family.DEBIAN
 
 
 def gather(runner: Runner, image: str) -> Facts:
     """All facts for an installation of the squashfs file `image`."""
+    kind = family.of_this_system()
     return Facts(
         disks=tuple(disks(runner)),
         groups=volume_groups(runner),
         links=links(),
-        kernel=kernel(runner, image),
+        kernel=kernel(runner, image, kind),
         uefi=any(Path("/sys/firmware/efi/efivars").glob("*")),
+        family=kind,
     )
 
 
@@ -59,17 +64,17 @@ def volume_groups(runner: Runner) -> dict[str, tuple[str, ...]]:
     return groups
 
 
-def kernel(runner: Runner, image: str) -> str:
+def kernel(runner: Runner, image: str, kind: Family) -> str:
     """The newest kernel version that has a kernel and an initrd in /boot of the payload."""
     listed = {Path(line).name for line in runner.run(["unsquashfs", "-l", image, "boot"]).splitlines()}
     versions = [
         name.removeprefix("vmlinuz-")
         for name in listed
-        if name.startswith("vmlinuz-") and f"initrd.img-{name.removeprefix('vmlinuz-')}" in listed
+        if name.startswith("vmlinuz-") and kind.initrd.format(kernel=name.removeprefix("vmlinuz-")) in listed
     ]
     if not versions:
         raise InstallError(
-            f"{image} has no /boot/vmlinuz-… with its /boot/initrd.img-…",
+            f"{image} has no /boot/vmlinuz-… with its /boot/{kind.initrd.format(kernel='…')}",
             "build the medium again: the host tree is incomplete",
         )
     return max(versions, key=_natural)

@@ -29,7 +29,7 @@ def plan(
     post = [script for script in kickstart.scripts if script.stage == "post"]
     settings = target.configure(kickstart, TARGET, links=facts.links, machine_id=new_id(), fstab=storage.fstab(systems))
     loader = bootloader.install(
-        kickstart, systems, disk.path, TARGET, kernel=facts.kernel, uefi=facts.uefi, title=title
+        kickstart, systems, disk.path, TARGET, kernel=facts.kernel, uefi=facts.uefi, title=title, family=facts.family
     )
     return [
         Phase("partitions", (*storage.release(disk, groups), *storage.partition(kickstart, disk.path))),
@@ -40,7 +40,7 @@ def plan(
         Phase("unpack", (Unpack(kickstart.image, TARGET),)),
         Phase("settings", (*target.enter(TARGET), *settings)),
         Phase("bootloader", tuple(loader)),
-        Phase("post", tuple(RunScript(script, TARGET) for script in post)),
+        Phase("post", (*(RunScript(script, TARGET) for script in post), *target.label(facts.family, TARGET))),
     ]
 
 

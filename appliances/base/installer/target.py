@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from appliances.base.installer.actions import Action, WriteFile, command
 from appliances.base.installer.errors import InstallError
+from appliances.base.installer.family import Family
 from appliances.base.installer.fragments import templates
 from appliances.base.installer.kickstart import Kickstart, Network, User
 from appliances.base.installer.links import Link
@@ -55,6 +56,14 @@ def configure(
         *(command("chroot", target, "systemctl", "enable", unit) for unit in kickstart.enabled),
         *(command("chroot", target, "systemctl", "disable", unit) for unit in kickstart.disabled),
     ]
+
+
+def label(family: Family, target: str) -> list[Action]:
+    """SELinux labels for what the installer and the sections have written, where the target has labels at all."""
+    if family.labels is None:
+        return []
+    guarded = f"test ! -e {family.labels} || exec setfiles -F {family.labels} /"
+    return [command("chroot", target, "sh", "-c", guarded, timeout=1800)]
 
 
 def _network(networks: Sequence[Network], target: str, links: Sequence[Link]) -> list[Action]:
