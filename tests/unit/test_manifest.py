@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,62 +19,65 @@ DISTRO = "distro/asrbox.yaml"
 BILLING = "appliances/asr_billing/appliance.yaml"
 
 
-def spoil(project: Project, file: str, old: str, new: str) -> None:
+def spoil(project: Project, file: str, old: str, new: str) -> int:
+    """Put `new` in the place of `old`; returns the number of the line where it begins."""
     path = project.root / file
     text = path.read_text()
     assert text.count(old) >= 1, f"{file} has no {old!r} to spoil"
     path.write_text(text.replace(old, new, 1))
+    return text[: text.index(old)].count("\n") + 1
 
 
-# file, what stands there, what a mistake makes of it, the exact message (without the folder)
+# file, what stands there, what a mistake makes of it, the exact message (without the folder; {+n} is the number of the
+# n-th line after the one where the mistake begins)
 MISTAKES = [
     (DISTRO, "base: debian-13", "base: debian-99",
-     "asrbox.yaml:5: base: there is no base 'debian-99'\n  hint: known bases: debian-13"),
+     "asrbox.yaml:{+0}: base: there is no base 'debian-99'\n  hint: known bases: debian-13"),
     (DISTRO, "  auth: 2", "  warehouse: 2",
-     "asrbox.yaml:15: appliances.warehouse: there is no appliance 'warehouse': appliances/warehouse/appliance.yaml"
+     "asrbox.yaml:{+0}: appliances.warehouse: there is no appliance 'warehouse': appliances/warehouse/appliance.yaml"
      " does not exist\n  hint: known appliances: asr_billing, auth, base"),
     (DISTRO, "  auth: 2", "  auth: 1",
-     "asrbox.yaml:15: appliances.auth: block 1 belongs to base already\n"
+     "asrbox.yaml:{+0}: appliances.auth: block 1 belongs to base already\n"
      "  hint: give each appliance a block of its own"),
     (DISTRO, "  auth: 2", "  auth: 16",
-     "asrbox.yaml:15: appliances.auth: block 16 is outside the network plan 198.18.80.0/20, which has blocks 1 to 15\n"
-     "  hint: take a smaller number or a larger network.range"),
+     "asrbox.yaml:{+0}: appliances.auth: block 16 is outside the network plan 198.18.80.0/20, which has blocks 1 to 15"
+     "\n  hint: take a smaller number or a larger network.range"),
     (DISTRO, "  auth: 2", "  auth: two",
-     "asrbox.yaml:15: appliances.auth: input should be a valid integer, not 'two'"),
+     "asrbox.yaml:{+0}: appliances.auth: input should be a valid integer, not 'two'"),
     (DISTRO, "  root_size: 6GiB", "  root_size: 6 gigs",
-     "asrbox.yaml:20: install.root_size: a size such as 512MiB or 4GiB is expected, not '6 gigs'"),
+     "asrbox.yaml:{+0}: install.root_size: a size such as 512MiB or 4GiB is expected, not '6 gigs'"),
     (DISTRO, "  range: 198.18.80.0/20", "  range: 198.18.80.1/20",
-     "asrbox.yaml:9: network.range: 198.18.80.1/20 has host bits set"),
+     "asrbox.yaml:{+0}: network.range: 198.18.80.1/20 has host bits set"),
     (DISTRO, "install:", "instal:",
-     "asrbox.yaml:18: instal: there is no such key\n"
+     "asrbox.yaml:{+0}: instal: there is no such key\n"
      "  hint: known keys: appliances, base, distribution, install, network, released, title, version"),
     (DISTRO, "title: {en: asrbox, ru: asrbox}", "title: {en: asrbox",
-     "asrbox.yaml:8: this is not valid YAML: while parsing a flow mapping expected ',' or '}', but got ':'\n"
+     "asrbox.yaml:{+2}: this is not valid YAML: while parsing a flow mapping expected ',' or '}', but got ':'\n"
      "  hint: check indentation and quotes"),
     (DISTRO, "base: debian-13", "base: debian-13\nbase: debian-13",
-     "asrbox.yaml:6: base: the key is given twice (first on line 5)\n  hint: keep one of them"),
+     "asrbox.yaml:{+1}: base: the key is given twice (first on line 5)\n  hint: keep one of them"),
     (BILLING, "    address: 3", "    address: 198.18.99.3",
-     "appliance.yaml:21: daemons.web.address: the address '198.18.99.3' is outside the network plan: asr_billing owns"
+     "appliance.yaml:{+0}: daemons.web.address: the address '198.18.99.3' is outside the network plan: asr_billing owns"
      " 198.18.83.0/24\n  hint: write a host number from 1 to 254 or an address inside 198.18.83.0/24"),
     (BILLING, "    address: 3\n    port: 443", "    address: 2\n    port: 3050",
-     "appliance.yaml:21: daemons.web.address: 198.18.83.2:3050 belongs to firebird.asr_billing already\n"
+     "appliance.yaml:{+0}: daemons.web.address: 198.18.83.2:3050 belongs to firebird.asr_billing already\n"
      "  hint: take another address or port"),
     (BILLING, "    publish: 8442", "    publish: 8441",
-     "appliance.yaml:26: daemons.web.publish: port 8441 of the host publishes web.auth already\n"
+     "appliance.yaml:{+0}: daemons.web.publish: port 8441 of the host publishes web.auth already\n"
      "  hint: take another port"),
     (BILLING, "    after: [firebird]", "    after: [postgres]",
-     "appliance.yaml:24: daemons.web.after.0: there is no other daemon 'postgres'\n"
+     "appliance.yaml:{+0}: daemons.web.after.0: there is no other daemon 'postgres'\n"
      "  hint: daemons here: firebird, web"),
     (BILLING, "consumes: [web.auth]", "consumes: [web.author]",
-     "appliance.yaml:30: consumes.0: there is no endpoint 'web.author'\n"
+     "appliance.yaml:{+0}: consumes.0: there is no endpoint 'web.author'\n"
      "  hint: endpoints: agent.host, firebird.asr_billing, web.asr_billing, web.auth, web.base"),
     (BILLING, "volumes:\n", "volumes:\n  twice: {path: /var/lib/asrbox/database, size: 1GiB}\n",
-     "appliance.yaml:29: volumes.database.path: /var/lib/asrbox/database is mounted twice: by twice and database\n"
+     "appliance.yaml:{+2}: volumes.database.path: /var/lib/asrbox/database is mounted twice: by twice and database\n"
      "  hint: give each volume a path of its own"),
     (BILLING, "limits: {memory: 1GiB, cpu: 2, processes: 400}", "limits: {cpu: 2}",
-     "appliance.yaml:29: limits.memory: this key is required\n  hint: add `memory:`"),
+     "appliance.yaml:{+0}: limits.memory: this key is required\n  hint: add `memory:`"),
     (BILLING, "appliance: asr_billing", "appliance: billing",
-     "appliance.yaml:1: appliance: the folder is called 'asr_billing'\n"
+     "appliance.yaml:{+0}: appliance: the folder is called 'asr_billing'\n"
      "  hint: write `appliance: asr_billing` or rename the folder"),
 ]  # fmt: skip
 
@@ -82,10 +86,11 @@ MISTAKES = [
 def test_a_mistake_is_told_with_file_line_key_and_remedy(
     project: Project, file: str, old: str, new: str, message: str
 ) -> None:
-    spoil(project, file, old, new)
+    line = spoil(project, file, old, new)
     with pytest.raises(AsrboxError) as failure:
         load(project)
     folder = (project.root / file).parent
+    message = re.sub(r"\{\+(\d)\}", lambda after: str(line + int(after[1])), message, count=1)
     assert message in str(failure.value).replace(f"{folder}/", "")
 
 
