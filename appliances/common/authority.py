@@ -14,6 +14,7 @@ from appliances.common.client import EndpointClient, EndpointError
 
 CACHE_SECONDS = 30.0  # so long an answer of auth is believed; a revoked token may live on for that time
 CACHE_ENTRIES = 2000
+LOGIN_TIMEOUT = 30.0  # seconds: a password is hashed slowly on purpose, and slower on a busy host
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class RemoteAuthority:
     def login(self, login: str, password: str, address: str, browser: str) -> Issued:
         body = {"login": login, "password": password, "address": address, "browser": browser}
         try:
-            answer = self._client.post("login", json=body)
+            answer = self._client.post("login", json=body, read_timeout=LOGIN_TIMEOUT)
         except EndpointError as error:
             if error.status in (401, 429):
                 raise LoginRefused(error.body.get("retry_after")) from error

@@ -45,9 +45,15 @@ class EndpointClient:
         """GET /api/v1/<path…>; each part is quoted. Returns the JSON body. Raises EndpointError."""
         return self.call("GET", path, params=params)
 
-    def post(self, *path: str, json: Mapping[str, Any] | None = None, bearer: str | None = None) -> Any:
+    def post(
+        self,
+        *path: str,
+        json: Mapping[str, Any] | None = None,
+        bearer: str | None = None,
+        read_timeout: float | None = None,
+    ) -> Any:
         """POST /api/v1/<path…> with a JSON body. Returns the JSON body. Raises EndpointError."""
-        return self.call("POST", path, json=json or {}, bearer=bearer)
+        return self.call("POST", path, json=json or {}, bearer=bearer, read_timeout=read_timeout)
 
     def delete(self, *path: str, bearer: str | None = None) -> Any:
         """DELETE /api/v1/<path…>. Returns the JSON body or None. Raises EndpointError."""
@@ -61,8 +67,12 @@ class EndpointClient:
         json: Mapping[str, Any] | None = None,
         params: Mapping[str, str | int] | None = None,
         bearer: str | None = None,
+        read_timeout: float | None = None,
     ) -> Any:
-        """One request. `bearer` replaces the service token of this appliance for calls on behalf of a person."""
+        """One request. `bearer` replaces the service token of this appliance for calls on behalf of a person.
+
+        `read_timeout` (seconds) is for what takes its time on purpose.
+        """
         url = f"{self._base}/api/v1/" + "/".join(quote(part, safe="") for part in path)
         headers = {
             "Authorization": f"Bearer {bearer or self._settings.token(self.name)}",
@@ -83,7 +93,7 @@ class EndpointClient:
                     json=json,
                     params=params,
                     headers=headers,
-                    timeout=(CONNECT_TIMEOUT, self._read_timeout),
+                    timeout=(CONNECT_TIMEOUT, read_timeout or self._read_timeout),
                     verify=str(self._settings.ca),
                     allow_redirects=False,
                 )

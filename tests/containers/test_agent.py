@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shlex
+import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from appliances.base.agent import imagestream
-from tests.containers.incus_host import IncusHost
+from tests.containers.incus_host import PYTHON, IncusHost
 
 AUTH_MARK = "/var/lib/asrbox/data/kept-by-the-test"
 
@@ -169,6 +170,22 @@ def test_a_container_of_somebody_else_is_left_alone(host: IncusHost) -> None:
 
     assert "mine" in [one["name"] for one in instances(host)]
     host.incus("delete", "mine")
+
+
+def test_at_shutdown_containers_end_in_order_and_without_force(host: IncusHost) -> None:
+    assert host.agent is not None
+    host.agent.kill(signal.SIGTERM)
+    began = time.monotonic()
+
+    said = host.run([PYTHON, "-m", "appliances.base.agent.shutdown"]).stderr
+
+    assert time.monotonic() - began < 60, "a container that does not end by itself is switched off after 60 s"
+    assert sorted(said.split()) == ["asr_billing", "auth", "base", *["stopped"] * 3]
+    assert said.rstrip().endswith("stopped auth"), "the others consume auth"
+    assert {one["status"] for one in instances(host)} == {"Stopped"}
+    host.forget_console()
+    host.start_agent()
+    host.wait_ready()
 
 
 def test_after_a_power_cut_all_come_back_with_their_data(host: IncusHost) -> None:

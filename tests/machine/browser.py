@@ -65,7 +65,7 @@ class Pages:
 
 @contextlib.contextmanager
 def chromium(profile: Path, keep: Path) -> Iterator[Pages]:
-    """A browser with a new profile; when a test fails, the page is kept in `keep` as picture and as HTML."""
+    """A browser with a new profile; its last page is kept in `keep` as picture and as HTML."""
     options = ChromeOptions()
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
@@ -74,10 +74,8 @@ def chromium(profile: Path, keep: Path) -> Iterator[Pages]:
     driver.set_page_load_timeout(PAGE)
     try:
         yield Pages(driver)
-    except BaseException:
         keep.mkdir(parents=True, exist_ok=True)
         driver.save_screenshot(str(keep / "page.png"))
         (keep / "page.html").write_text(f"<!-- {driver.current_url} -->\n{driver.page_source}", encoding="utf-8")
-        raise
     finally:
         driver.quit()

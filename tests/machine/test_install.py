@@ -72,7 +72,7 @@ def again(machine: Machine, answers: str | None = None) -> str:
 
 @pytest.mark.unseen
 def test_no_disk(refusals: dict[str, str]) -> None:
-    assert "no disk was found" in refusals["no disk"]
+    assert "no disk is suitable (/dev/sda: it carries the answer file (label ASRBOX))" in refusals["no disk"]
 
 
 @pytest.mark.unseen

@@ -135,6 +135,17 @@ class Distribution(_Model):
             waiting.remove(ready[0])
         return ordered
 
+    def stop_levels(self) -> list[list[Appliance]]:
+        """All appliances in groups that may stop at once: each group after all that consume one of it."""
+        levels: list[list[Appliance]] = []
+        waiting = self.start_order()
+        while waiting:
+            left = {appliance.name for appliance in waiting}
+            level = [one for one in waiting if not left.intersection(self.consumers(one.name))]
+            levels.append(level)
+            waiting = [one for one in waiting if one not in level]
+        return levels
+
 
 class Image(_Model):
     appliance: str

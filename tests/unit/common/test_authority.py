@@ -27,7 +27,7 @@ class Auth:
         self.calls: list[tuple[str, ...]] = []
         self.answer: Any = ANNA
 
-    def post(self, *path: str, json: Any = None, bearer: str | None = None) -> Any:
+    def post(self, *path: str, json: Any = None, bearer: str | None = None, read_timeout: float = 6) -> Any:
         self.calls.append(path)
         if isinstance(self.answer, Exception):
             raise self.answer
