@@ -63,12 +63,12 @@ def read(path: Path) -> Lock:
 
 
 def _package(row: Mapping[str, object]) -> LockedPackage:
-    if set(row) != set(_COLUMNS):
-        raise ValueError(f"a package has the keys {', '.join(_COLUMNS)}, not {', '.join(row)}")
+    if set(row) | {"key"} != set(_COLUMNS):
+        raise ValueError(f"a package has the keys {', '.join(_COLUMNS[:-1])}, not {', '.join(row)}")
     size = row["size"]
     if not isinstance(size, int):
         raise ValueError(f"the size of {row['name']} is {size!r}, not a number of bytes")
-    return LockedPackage(size=size, **{key: str(row[key]) for key in _COLUMNS if key != "size"})
+    return LockedPackage(size=size, **{key: str(row[key]) for key in row if key != "size"})
 
 
 def _line_of_bad_row(text: str) -> int | None:
@@ -107,7 +107,8 @@ def render(lock: Lock) -> str:
 
 
 def _row(package: LockedPackage) -> dict[str, object]:
-    return {name: getattr(package, name) for name in _COLUMNS}
+    row = {name: getattr(package, name) for name in _COLUMNS}
+    return row if package.key else {name: value for name, value in row.items() if name != "key"}
 
 
 def _json(value: object) -> str:

@@ -11,7 +11,9 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from builder.yamlfile import YamlFile, parse
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
@@ -117,15 +119,88 @@ class Suite(Model):
 
 
 class BaseManifest(Model):
-    """distro/bases/<name>.yaml: where packages come from and how they are trusted."""
+    """What the bases of every family say of themselves."""
 
     base: str = Field(description="name of the base")
     family: Literal["debian", "el"] = Field(description="which package back end")
     title: str = Field(description="what people call it")
     architecture: str = Field(description="architecture in the words of the packages")
     python: str = Field(pattern=r"^3\.\d+$", description="version of the base's Python, for wheels")
+    interpreter: str = Field(
+        default="python3", pattern=r"^python3(\.\d+)?$", description="name of that Python below /usr/bin"
+    )
+
+
+class DebianManifest(BaseManifest):
+    """distro/bases/<base>.yaml with `family: debian`: where packages come from and how they are trusted."""
+
+    family: Literal["debian"] = Field(description="which package back end")
     keyrings: list[str] = Field(description="keyrings that may sign the archives")
     suites: list[Suite] = Field(description="suites, most important last")
+
+
+class Key(Model):
+    """One OpenPGP key, pinned by its fingerprint; it comes from `file` or from `url`."""
+
+    fingerprint: str = Field(pattern=r"^[0-9A-F]{40}$", description="fingerprint of the primary key")
+    file: str | None = Field(default=None, pattern=r"^distro/keys/", description="the key, in this checkout")
+    url: str | None = Field(default=None, pattern=r"^https://", description="where the key is published")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Key:
+        if (self.file is None) == (self.url is None):
+            raise ValueError("a key comes from either `file` or `url`")
+        return self
+
+
+class Repository(Model):
+    """One RPM repository."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", description="its name in the lock, and its folder on a mirror")
+    url: str = Field(pattern=r"^https?://", description="where it is published: the folder that holds repodata/")
+    on_mirrors: list[str] = Field(
+        default=[], description="other folders below a --mirror that may hold it, such as BaseOS/x86_64/os"
+    )
+    keys: list[Key] = Field(min_length=1, description="keys that may sign its packages")
+    exclude: list[str] = Field(default=[], description="packages that are never taken from it, such as zabbix*")
+
+
+class ElManifest(BaseManifest):
+    """distro/bases/<base>.yaml with `family: el`: where packages come from and how they are trusted."""
+
+    family: Literal["el"] = Field(description="which package back end")
+    release: str = Field(pattern=r"^\d+$", description="major release: $releasever of the repositories")
+    module_platform: str | None = Field(
+        default=None, pattern=r"^platform:el\d+$", description="platform of the modules; nothing: there are no modules"
+    )
+    rpmdb: Literal["/var/lib/rpm", "/usr/lib/sysimage/rpm"] = Field(description="where the package database is")
+    cpu: Literal["x86-64-v2", "x86-64-v3"] = Field(description="oldest processors that the packages run on")
+    kernel: str = Field(description="package that brings /lib/modules/*/vmlinuz")
+    bios_loader: Literal["isolinux", "grub2"] = Field(description="boot loader of the vendor's medium for BIOS")
+    repositories: list[Repository] = Field(min_length=1, description="all repositories")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ElManifest:
+        names = [repository.name for repository in self.repositories]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two repositories are called {', '.join(twice)}")
+        return self
+
+
+class _OnlyFamily(BaseModel):
+    """What decides how the rest of a base manifest is read."""
+
+    model_config = ConfigDict(strict=True)
+
+    family: Literal["debian", "el"]
+
+
+FAMILIES: dict[str, type[BaseManifest]] = {"debian": DebianManifest, "el": ElManifest}
+
+
+def base_manifest(file: YamlFile) -> BaseManifest:
+    """The manifest of a base, of the class that belongs to its family. Raises ErrorList like `yamlfile.parse`."""
+    return parse(file, FAMILIES[parse(file, _OnlyFamily).family])
 
 
 class Image(Model):
@@ -197,7 +272,8 @@ class Appliance(Model):
 
 MODELS: dict[str, type[Model]] = {
     "distro/<name>.yaml": Distribution,
-    "distro/bases/<base>.yaml": BaseManifest,
+    "distro/bases/<base>.yaml (debian)": DebianManifest,
+    "distro/bases/<base>.yaml (el)": ElManifest,
     "images/host.yaml, images/container.yaml": Image,
     "appliances/<name>/appliance.yaml": Appliance,
 }

@@ -80,6 +80,7 @@ def assemble(
             "build_tools": _rows(locks.build_tools),
             "remove": [] if name == "host" else list(resolved.container.remove),
             "python": python,
+            **tools.base.options,
         }
         code = (tree, *tools.base.code, wheels)
         files = (*tools.base.files, ansible.ENTER)
@@ -197,7 +198,12 @@ def assemble(
 
 def _rows(locked: Sequence[LockedPackage] | Sequence[LockedWheel]) -> list[list[Any]]:
     """Locked packages or wheels as options of a step: plain lists."""
-    return [list(dataclasses.astuple(entry)) for entry in locked]
+    return [_row(entry) for entry in locked]
+
+
+def _row(entry: LockedPackage | LockedWheel) -> list[Any]:
+    row = list(dataclasses.astuple(entry))
+    return row[:-1] if isinstance(entry, LockedPackage) and not entry.key else row  # a family that has no such keys
 
 
 def _whole(locks: Locks, name: str) -> list[LockedPackage]:

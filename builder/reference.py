@@ -42,6 +42,8 @@ def _type(entry: dict[str, Any]) -> str:
         return f"[{name}](#{name.lower()})"
     if "anyOf" in entry:
         return " or ".join(_type(option) for option in entry["anyOf"])
+    if "const" in entry:
+        return f"`{entry['const']}`"
     if "enum" in entry:
         return " \\| ".join(f"`{value}`" for value in entry["enum"])
     if entry.get("type") == "array":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.errors import AsrboxError, ErrorList
-from builder.manifest import Appliance, BaseManifest, Daemon, Distribution, Image
+from builder.manifest import Appliance, BaseManifest, Daemon, Distribution, Image, base_manifest
 from builder.yamlfile import YamlFile, parse, read_yaml
 
 AGENT_PORT = 8443
@@ -234,7 +234,7 @@ def _base(
         errors.append(file.error(f"there is no base {distribution.base!r}", ("base",), hint))
         return None
     try:
-        return parse(read_yaml(path), BaseManifest)
+        return base_manifest(read_yaml(path))
     except AsrboxError as error:
         errors.append(error)
         return None

@@ -45,10 +45,10 @@ class Workshop:
 
     def tools(self) -> Tools:
         """The package back end and the folders that steps need."""
-        s = self.settings
-        sources = Sources(self.pool.pool, mirror=s.mirror, offline=s.offline, keyrings=s.keyrings)
+        s, root = self.settings, self.resolved.project.root
+        sources = Sources(self.pool.pool, mirror=s.mirror, offline=s.offline, keyrings=s.keyrings, root=root)
         base = back_end(self.resolved.base.model_dump(), sources)
-        return Tools(base, self.pool.wheels, s.offline, self.resolved.project.root)
+        return Tools(base, self.pool.wheels, s.offline, root)
 
     def locks(self, tools: Tools) -> Locks:
         """The committed locks, or fresh ones where they no longer serve and the mode allows it."""

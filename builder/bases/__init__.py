@@ -18,7 +18,11 @@ from builder.errors import AsrboxError
 
 @dataclass(frozen=True, order=True)
 class LockedPackage:
-    """One exact package: `size` in bytes, `sha256` of the file, `origin` as "suite/component pool-path"."""
+    """One exact package: `size` in bytes, `sha256` of the file.
+
+    `origin` is "suite/component pool-path" or "repository path", `key` the fingerprint of the key that signed the file
+    itself (RPM; a Debian archive signs its index instead, so there is none).
+    """
 
     name: str
     version: str
@@ -26,6 +30,7 @@ class LockedPackage:
     sha256: str
     size: int
     origin: str
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,14 @@ class Sources:
 
     `mirror` is a URL or a folder that replaces the configured mirrors (None: the build host's own); `offline` forbids
     every socket; `pool` is the folder of verified package files, named by sha256, shared by all builds; `keyrings` are
-    added to those of the base manifest.
+    added to those of the base manifest; `root` is the checkout that paths in the manifest begin at.
     """
 
     pool: Path
     mirror: str | None = None
     offline: bool = False
     keyrings: tuple[Path, ...] = ()
+    root: Path = Path(__file__).resolve().parents[2]
 
 
 class Base(ABC):
@@ -64,6 +70,11 @@ class Base(ABC):
     def files(self) -> tuple[Path, ...]:
         """Files beside the code that decide what a tree looks like."""
         return ()
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What of the manifest decides what a tree looks like, beside the packages."""
+        return {}
 
     @abstractmethod
     def resolve(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[LockedPackage]]:
@@ -93,10 +104,16 @@ class Base(ABC):
     def add(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
         """Install more locked packages into an existing tree; no service is started, no mount is left."""
 
+    def label(self, tree: Path, *, log: Path) -> None:  # noqa: B027  most families have nothing to do
+        """Give the files of a whole tree the security labels of its policy, if it has one.
+
+        `bootstrap` and `add` do so for what they install; a tree that was changed afterwards wants it again.
+        """
+
 
 def back_end(manifest: Mapping[str, object], sources: Sources) -> Base:
     """The back end for a parsed base manifest. Raises AsrboxError for a family nobody implements."""
-    from builder.bases import debian  # noqa: F401  registers itself
+    from builder.bases import debian, rpm  # noqa: F401  register themselves
 
     family = str(manifest["family"])
     if family not in Base.families:

@@ -32,7 +32,8 @@ def spoil(project: Project, file: str, old: str, new: str) -> int:
 # n-th line after the one where the mistake begins)
 MISTAKES = [
     (DISTRO, "base: debian-13", "base: debian-99",
-     "asrbox.yaml:{+0}: base: there is no base 'debian-99'\n  hint: known bases: debian-13"),
+     "asrbox.yaml:{+0}: base: there is no base 'debian-99'\n"
+     "  hint: known bases: centos-stream-10, centos-stream-9, debian-13"),
     (DISTRO, "  auth: 2", "  warehouse: 2",
      "asrbox.yaml:{+0}: appliances.warehouse: there is no appliance 'warehouse': appliances/warehouse/appliance.yaml"
      " does not exist\n  hint: known appliances: asr_billing, auth, base"),
