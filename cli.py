@@ -125,15 +125,19 @@ def _checked_seed(path: Path, resolved: Resolved) -> str:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--distribution", default="asrbox", show_default=True, help="Which distro/NAME.yaml.")
+@click.option(
+    "--base", help="Package base instead of the distribution's: a name in distro/bases/, or the path of a manifest."
+)
 @click.version_option("0.1.0", prog_name="asrbox")
 @click.pass_context
-def main(context: click.Context, distribution: str) -> None:
+def main(context: click.Context, distribution: str, base: str | None) -> None:
     """Build, check and try the asrbox distribution."""
-    context.obj = distribution
+    context.obj = (distribution, base)
 
 
 def _load(context: click.Context) -> Resolved:
-    return load(Project(HERE), context.find_root().obj)
+    distribution, base = context.find_root().obj
+    return load(Project(HERE), distribution, base)
 
 
 @main.command()
@@ -167,16 +171,21 @@ def show(context: click.Context, as_json: bool) -> None:
 
 @main.command(name="lock")
 @click.option("--tools", is_flag=True, help="Only the wheels of the build host itself.")
+@click.option("--wheels", is_flag=True, help="Only the Python parts: no package mirror is needed.")
 @source_options
 @store_options
 @click.pass_context
-def lock_command(context: click.Context, /, tools: bool, **options: Any) -> None:
+def lock_command(context: click.Context, /, tools: bool, wheels: bool, **options: Any) -> None:
     """Resolve the packages of today and write distro/locks/."""
-    from builder.relock import relock, relock_tools
+    from builder.relock import relock, relock_tools, relock_wheels
 
     resolved = _load(context)
     if tools:
         relock_tools(resolved.project)
+        return
+    if wheels:
+        for line in relock_wheels(resolved):
+            click.echo(line)
         return
     workshop = _workshop(resolved, **options)
     with opened(workshop.pool):

@@ -72,5 +72,5 @@ def _check_locks(resolved: Resolved) -> Iterator[str]:
             raise AsrboxError(f"the lock of {name} is older than the packages of {tree}", hint="run: asrbox lock")
     count = 0
     for tree in resolved.python():
-        count += len(wheels.read(project.wheel_lock(name, tree)))
+        count += len(wheels.read(resolved.wheel_lock(tree)))
     yield f"locks: {len(found.packages())} packages of {found.made}, {count} wheels"

@@ -129,6 +129,9 @@ class BaseManifest(Model):
     interpreter: str = Field(
         default="python3", pattern=r"^python3(\.\d+)?$", description="name of that Python below /usr/bin"
     )
+    python_locks: str | None = Field(
+        default=None, description="base whose locks of Python parts serve this one too; nothing: its own"
+    )
 
 
 class DebianManifest(BaseManifest):

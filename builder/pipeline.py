@@ -80,6 +80,7 @@ def assemble(
             "build_tools": _rows(locks.build_tools),
             "remove": [] if name == "host" else list(resolved.container.remove),
             "python": python,
+            "interpreter": resolved.base.interpreter,
             **tools.base.options,
         }
         code = (tree, *tools.base.code, wheels)
@@ -94,7 +95,14 @@ def assemble(
                 "base": resolved.distribution.base,
             },
         }
-        options = {"role": role, "into": into, "sources": list(sources), "python": python, "variables": variables}
+        options = {
+            "role": role,
+            "into": into,
+            "sources": list(sources),
+            "python": python,
+            "interpreter": resolved.base.interpreter,
+            "variables": variables,
+        }
         templates = root / "images" / "container"
         return add(
             f"tree:{name}",

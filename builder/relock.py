@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Iterator
 
 from builder import lock, log, wheel_resolve, wheels
-from builder.resolve import Project
+from builder.resolve import Project, Resolved
 from builder.workshop import Workshop
 
 BUILD_HOST_PYTHONS = ("3.11", "3.13")  # of Debian 12 and 13
@@ -26,10 +26,16 @@ def relock(workshop: Workshop) -> Iterator[str]:
     lock.write(path, fresh)
     yield f"{path.relative_to(project.root)}: {len(fresh.packages())} packages, {len(changes)} changes"
     yield from (f"  {change}" for change in changes)
+    yield from relock_wheels(resolved)
+
+
+def relock_wheels(resolved: Resolved) -> Iterator[str]:
+    """Write the locks of the base's Python parts, and of what makes wheels; yields one line per file."""
+    project = resolved.project
     for tree, requirements in resolved.python().items():
         with log.step(f"resolve the Python packages of {tree}"):
             found = wheel_resolve.resolve(requirements, resolved.base.python)
-        target = project.wheel_lock(name, tree)
+        target = resolved.wheel_lock(tree)
         wheels.write(target, found, f"Python packages of {tree} on {resolved.base.title}")
         yield f"{target.relative_to(project.root)}: {len(found)} packages"
     build_tools = wheel_resolve.resolve(BUILD_TOOLS, resolved.base.python)

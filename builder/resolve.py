@@ -29,7 +29,8 @@ class Project:
         return self.root / "distro" / f"{name}.yaml"
 
     def base_file(self, name: str) -> Path:
-        return self.root / "distro" / "bases" / f"{name}.yaml"
+        """The manifest of a base: by its name, or (with a / in it) by its path."""
+        return Path(name) if "/" in name else self.root / "distro" / "bases" / f"{name}.yaml"
 
     def image_file(self, name: str) -> Path:
         return self.root / "images" / f"{name}.yaml"
@@ -99,6 +100,10 @@ class Resolved:
         wanted = {"host": self.host.packages.get(family, []), "container": self.container.packages.get(family, [])}
         wanted.update({name: entry.packages.get(family, []) for name, entry in self.appliances.items()})
         return wanted
+
+    def wheel_lock(self, tree: str) -> Path:
+        """The lock of the Python parts of a tree."""
+        return self.project.wheel_lock(self.base.python_locks or self.base.base, tree)
 
     def python(self) -> dict[str, list[str]]:
         """Tree → Python requirements; those of the container image go into every appliance."""
@@ -176,12 +181,17 @@ def instance(appliance: str) -> str:
     return appliance.replace("_", "-")
 
 
-def load(project: Project, name: str = "asrbox") -> Resolved:
-    """Read and check everything. Raises ErrorList (or AsrboxError) with every mistake found."""
+def load(project: Project, name: str = "asrbox", base_name: str | None = None) -> Resolved:
+    """Read and check everything. Raises ErrorList (or AsrboxError) with every mistake found.
+
+    `base_name` is taken instead of the base of the distribution: a name, or the path of a manifest.
+    """
     file = read_yaml(project.distribution_file(name))
     distribution = parse(file, Distribution)
     errors: list[AsrboxError] = []
-    base = _base(project, file, distribution, errors)
+    base = _base(project, file, distribution.base if base_name is None else base_name, base_name is None, errors)
+    if base is not None:
+        distribution = distribution.model_copy(update={"base": base.base})
     images = {name: _collect(errors, project.image_file(name), Image) for name in ("host", "container")}
     appliances: dict[str, Appliance] = {}
     files: dict[str, YamlFile] = {}
@@ -225,13 +235,14 @@ def _collect(errors: list[AsrboxError], path: Path, model: type[Image]) -> Image
 
 
 def _base(
-    project: Project, file: YamlFile, distribution: Distribution, errors: list[AsrboxError]
+    project: Project, file: YamlFile, name: str, from_file: bool, errors: list[AsrboxError]
 ) -> BaseManifest | None:
-    path = project.base_file(distribution.base)
+    path = project.base_file(name)
     if not path.is_file():
         known = sorted(found.stem for found in (project.root / "distro" / "bases").glob("*.yaml"))
         hint = f"known bases: {', '.join(known)}"
-        errors.append(file.error(f"there is no base {distribution.base!r}", ("base",), hint))
+        what = f"there is no base {name!r}"
+        errors.append(file.error(what, ("base",), hint) if from_file else AsrboxError(what, hint=hint))
         return None
     try:
         return base_manifest(read_yaml(path))

@@ -92,7 +92,8 @@ def extend(work: Work, tools: Tools) -> None:
 def configure(work: Work, tools: Tools) -> None:
     """The tree of inputs["base"] with our sources and a role applied → out/<into>.
 
-    Options: role, variables, into, sources (paths below the checkout that go into site-packages), python ("3.13").
+    Options: role, variables, into, sources (paths below the checkout that go into site-packages), python ("3.13"),
+    interpreter ("python3").
     """
     rootfs = work.out / work.options["into"]
     rootfs.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +166,7 @@ def _install_wheels(work: Work, tools: Tools, rootfs: Path) -> None:
     files = wheels.fetch(
         locked_wheels(wanted), tools.wheel_pool, python=python, offline=tools.offline, build_tools=build_tools
     )
-    wheels.install(rootfs, files, python=python, epoch=work.epoch)
+    wheels.install(rootfs, files, python=python, epoch=work.epoch, interpreter=work.options["interpreter"])
     for pattern in work.options["remove"]:
         for path in rootfs.glob(pattern):
             store.remove(path)
@@ -174,8 +175,8 @@ def _install_wheels(work: Work, tools: Tools, rootfs: Path) -> None:
 
 def _compile(rootfs: Path, folder: str, work: Work) -> None:
     """Byte-compile with hashes instead of times, so that the files are the same in every build."""
-    compile_all = ["python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-j", "1", folder]
+    compile_all = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-j", "1", folder]
     try:
-        in_tree(rootfs, compile_all, log=work.log, epoch=work.epoch)
+        in_tree(rootfs, [work.options["interpreter"], *compile_all], log=work.log, epoch=work.epoch)
     except AsrboxError as failure:
         raise AsrboxError(f"Python code in {folder} does not compile for the target: {failure.message}") from failure

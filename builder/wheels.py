@@ -20,7 +20,7 @@ from builder.errors import AsrboxError, Where
 from builder.pip import platform_options, run_pip
 
 PREFIX = Path("opt/asrbox")
-SYSTEM_PYTHON = "/usr/bin/python3"
+SYSTEM_PROGRAMS = Path("/usr/bin")
 
 
 @dataclass(frozen=True, order=True)
@@ -166,8 +166,10 @@ def _by_hash(pool: Path) -> dict[str, Path]:
     return {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in paths}
 
 
-def install(tree: Path, wheels: Sequence[Path], python: str = "3.13", *, epoch: int) -> None:
-    """Install wheel files into <tree>/opt/asrbox, a virtual environment on the tree's own Python.
+def install(
+    tree: Path, wheels: Sequence[Path], python: str = "3.13", *, epoch: int, interpreter: str = "python3"
+) -> None:
+    """Install wheel files into <tree>/opt/asrbox, a virtual environment on /usr/bin/<interpreter> of the tree.
 
     The same wheels give the same bytes: no byte code, a fixed shebang, all times `epoch` (seconds). What an earlier
     call has put there stays. Raises AsrboxError naming a wheel that is damaged or whose files are there already.
@@ -192,7 +194,7 @@ def install(tree: Path, wheels: Sequence[Path], python: str = "3.13", *, epoch: 
         bytecode_optimization_levels=(),
         destdir=str(tree),
     )
-    _environment(tree, python)
+    _environment(tree, python, interpreter)
     for path in sorted(wheels, key=lambda path: path.name):
         try:
             with WheelFile.open(path) as source:
@@ -213,15 +215,15 @@ def _plain(path: Path, epoch: int) -> None:
     os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 
-def _environment(tree: Path, python: str) -> None:
+def _environment(tree: Path, python: str, interpreter: str) -> None:
     """What makes a folder a virtual environment: pyvenv.cfg, and bin/python as a link to the interpreter (PEP 405)."""
     home = tree / PREFIX
     (home / "bin").mkdir(parents=True, exist_ok=True)
     (home / f"lib/python{python}/site-packages").mkdir(parents=True, exist_ok=True)
     (home / "pyvenv.cfg").write_text(
-        f"home = {Path(SYSTEM_PYTHON).parent}\ninclude-system-site-packages = false\nversion = {python}\n"
+        f"home = {SYSTEM_PROGRAMS}\ninclude-system-site-packages = false\nversion = {python}\n"
     )
     for name in ("python", "python3"):
         link = home / "bin" / name
         link.unlink(missing_ok=True)
-        link.symlink_to(SYSTEM_PYTHON)
+        link.symlink_to(SYSTEM_PROGRAMS / interpreter)

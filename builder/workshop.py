@@ -61,7 +61,7 @@ class Workshop:
             fresh_path=self.settings.build / f"{name}.lock.json",
             made=datetime.datetime.now(datetime.UTC).date().isoformat(),
         )
-        found_wheels = {tree: wheels.read(project.wheel_lock(name, tree)) for tree in self.resolved.python()}
+        found_wheels = {tree: wheels.read(self.resolved.wheel_lock(tree)) for tree in self.resolved.python()}
         return Locks(found.trees, found_wheels, wheels.read(project.build_tools_lock))
 
     def pipeline(self) -> Pipeline:
