@@ -1,6 +1,7 @@
 """Licences of installed packages, as SPDX 2.3 expressions, where they are declared in a form a machine can read.
 
-Debian: the copyright format 1.0 (DEP-5) of /usr/share/doc/<package>/copyright. Python: the core metadata of a wheel.
+Debian: the copyright format 1.0 (DEP-5) of /usr/share/doc/<package>/copyright. RPM: the tag License of its header.
+Python: the core metadata of a wheel.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import email
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 NOT_KNOWN = "NOASSERTION"
 
@@ -100,6 +103,15 @@ def parse_copyright(text: str, package: str) -> Licence:
         several = len(ordered) > 1
         found.expression = " AND ".join(f"({part})" if several and " OR " in part else part for part in ordered)
     return found
+
+
+def of_rpm(tag: str, package: str) -> Licence:
+    """The licence of an RPM: its tag where that is SPDX (Fedora and EL 10), else a reference with the tag as text."""
+    try:
+        return Licence(canonicalize_license_expression(tag))
+    except InvalidLicenseExpression:
+        reference = "LicenseRef-" + re.sub(r"[^A-Za-z0-9.-]+", "-", f"{package}-{tag}").strip("-")
+        return Licence(reference, {reference: f"The package {package} says: {tag}"})
 
 
 def of_wheel(metadata: str) -> str:

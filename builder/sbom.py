@@ -7,12 +7,12 @@ import json
 import re
 import time
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builder import licences
+from builder import licences, tree
 from builder.bases import LockedPackage
 from builder.licences import Licence
 from builder.step import Work
@@ -25,30 +25,35 @@ SUFFIX = ".spdx.json"
 
 @dataclass(frozen=True)
 class Contents:
-    """What a tree is made of; `licences` by package name, `wheel_licences` (SPDX expressions) by normalised name."""
+    """What a tree is made of; `licences` by package name, `wheel_licences` (SPDX expressions) by normalised name.
+
+    `locators` holds the package URL of each package.
+    """
 
     packages: Sequence[LockedPackage]
+    locators: Mapping[LockedPackage, str]
     wheels: Sequence[LockedWheel] = ()
     licences: dict[str, Licence] = field(default_factory=dict)
     wheel_licences: dict[str, str] = field(default_factory=dict)
 
 
-def step(work: Work, _: Any) -> None:
+def step(work: Work, tools: tree.Tools) -> None:
     """Body of the step `sbom` → out/<tree>.spdx.json for every tree.
 
     Options: distribution, version, packages (rows per tree), wheels (rows per tree); inputs: the trees.
     """
-    for tree, rows in work.options["packages"].items():
-        root = work.inputs[tree] / "rootfs"
-        packages = [LockedPackage(*row) for row in rows]
+    for name, rows in work.options["packages"].items():
+        root = work.inputs[name] / "rootfs"
+        packages = tree.locked(rows)
         contents = Contents(
             packages,
-            locked_wheels(work.options["wheels"][tree]),
-            {package.name: licences.of_debian_package(root, package.name) for package in packages},
+            {package: tools.base.locator(package) for package in packages},
+            locked_wheels(work.options["wheels"][name]),
+            tools.base.licences(root, packages),
             wheel_licences(root),
         )
-        made = document(tree, contents, work.options["distribution"], work.options["version"], epoch=work.epoch)
-        (work.out / f"{tree}{SUFFIX}").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+        made = document(name, contents, work.options["distribution"], work.options["version"], epoch=work.epoch)
+        (work.out / f"{name}{SUFFIX}").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
 
 
 def wheel_licences(root: Path) -> dict[str, str]:
@@ -95,11 +100,9 @@ def document(tree: str, contents: Contents, distribution: str, version: str, *, 
 def _package(package: LockedPackage, contents: Contents, texts: dict[str, str]) -> dict[str, Any]:
     licence = contents.licences.get(package.name, Licence())
     texts.update(licence.texts)
-    suite = package.origin.partition("/")[0]
-    query = urllib.parse.urlencode({"arch": package.architecture, "distro": suite})
-    locator = f"pkg:deb/debian/{_quoted(package.name)}@{_quoted(package.version)}?{query}"
+    locator = contents.locators[package]
     return {
-        "SPDXID": _identifier("deb", package.name, package.architecture),
+        "SPDXID": _identifier(locator.removeprefix("pkg:").partition("/")[0], package.name, package.architecture),
         "name": package.name,
         "versionInfo": package.version,
         "checksums": [{"algorithm": "SHA256", "checksumValue": package.sha256}],

@@ -7,6 +7,7 @@ verified files into a root tree (`bootstrap`, `add`). Nothing outside this packa
 from __future__ import annotations
 
 import sys
+import urllib.parse
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from builder.errors import AsrboxError
+from builder.licences import Licence
 
 
 @dataclass(frozen=True, order=True)
@@ -109,6 +111,21 @@ class Base(ABC):
 
         `bootstrap` and `add` do so for what they install; a tree that was changed afterwards wants it again.
         """
+
+    @abstractmethod
+    def licences(self, tree: Path, packages: Sequence[LockedPackage]) -> dict[str, Licence]:
+        """What the packages of a tree declare as their licences, by name of the package."""
+
+    @abstractmethod
+    def locator(self, package: LockedPackage) -> str:
+        """The package URL (purl), such as pkg:deb/debian/less@668-1?arch=amd64&distro=trixie."""
+
+
+def package_url(kind: str, vendor: str, package: LockedPackage, distro: str) -> str:
+    """A purl: `kind` deb or rpm, `vendor` debian or centos."""
+    query = urllib.parse.urlencode({"arch": package.architecture, "distro": distro})
+    name, version = (urllib.parse.quote(text, safe="") for text in (package.name, package.version))
+    return f"pkg:{kind}/{vendor}/{name}@{version}?{query}"
 
 
 def back_end(manifest: Mapping[str, object], sources: Sources) -> Base:

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType
 
 from builder import log
-from builder.bases import Base, LockedPackage, Sources, debian_tree
+from builder.bases import Base, LockedPackage, Sources, debian_tree, package_url
 from builder.bases.apt import Apt, Download, is_unreachable, unreachable
 from builder.bases.debian_index import Index, read_index
 from builder.bases.mirrors import Suite, is_local, suites_of
 from builder.errors import AsrboxError, ErrorList
+from builder.licences import Licence, of_debian_package
 
 BATCH = 32 * 1024 * 1024  # bytes per call of apt: small enough to show progress and to lose little when interrupted
 FOUNDATION = "container"
@@ -86,6 +87,12 @@ class DebianBase(Base, family="debian"):
 
     def add(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
         debian_tree.add(tree, self._files(packages), epoch=epoch, log=log)
+
+    def licences(self, tree: Path, packages: Sequence[LockedPackage]) -> dict[str, Licence]:
+        return {package.name: of_debian_package(tree, package.name) for package in packages}
+
+    def locator(self, package: LockedPackage) -> str:
+        return package_url("deb", "debian", package, package.origin.partition("/")[0])
 
     def pool_file(self, package: LockedPackage) -> Path:
         """Where the pool keeps this package, whether it is there or not."""

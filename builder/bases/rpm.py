@@ -12,13 +12,14 @@ from types import ModuleType
 from typing import Any
 
 from builder import log as console
-from builder.bases import Base, LockedPackage, Sources, debian_tree, rpm_curl, rpm_keys, rpm_tree
+from builder.bases import Base, LockedPackage, Sources, debian_tree, package_url, rpm_curl, rpm_keys, rpm_tree
 from builder.bases.pool import Pool, sha256
 from builder.bases.rpm_curl import Download, is_local, local_path
 from builder.bases.rpm_dnf import Solver, Wanted, path_of, repository_of
 from builder.bases.rpm_keys import Key, Trust
 from builder.bases.rpm_repositories import Repository, as_url, find, rows_named
 from builder.errors import AsrboxError, ErrorList
+from builder.licences import Licence, of_rpm
 
 BATCH = 32 * 1024 * 1024  # bytes per call of curl: small enough to show progress and to lose little when interrupted
 FOUNDATION = "container"
@@ -116,6 +117,12 @@ class RpmBase(Base, family="el"):
 
     def add(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
         rpm_tree.add(tree, self._files(packages), self._database, epoch=epoch, log=log)
+
+    def licences(self, tree: Path, packages: Sequence[LockedPackage]) -> dict[str, Licence]:
+        return {name: of_rpm(tag, name) for name, tag in rpm_tree.licence_tags(list(self._files(packages).values()))}
+
+    def locator(self, package: LockedPackage) -> str:
+        return package_url("rpm", "centos", package, str(self.manifest["base"]))
 
     def label(self, tree: Path, *, log: Path) -> None:
         rpm_tree.label(tree, log=log)

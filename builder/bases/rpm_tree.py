@@ -11,7 +11,7 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from builder import log as console
@@ -75,6 +75,13 @@ def installed(tree: Path, database: str) -> set[tuple[str, str, str]]:
         done = run(["rpm", *options, "--query", "--all", "--queryformat", _FORM], env={"HOME": "/"})
     rows = (line.split("\t") for line in done.stdout.splitlines())
     return {(name, version.removeprefix("0:"), architecture) for name, version, architecture in rows}
+
+
+def licence_tags(files: Sequence[Path]) -> list[tuple[str, str]]:
+    """(name, tag License) of .rpm files that were verified before."""
+    form = r"%{NAME}\t%{LICENSE}\n"
+    said = run(["rpm", "--nosignature", "--nodigest", "--query", "--package", "--queryformat", form, *files]).stdout
+    return [(name, tag) for name, _, tag in (line.partition("\t") for line in said.splitlines())]
 
 
 def label(tree: Path, *, log: Path) -> None:

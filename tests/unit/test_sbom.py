@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from builder import licences, sbom
-from builder.bases import LockedPackage
+from builder.bases import LockedPackage, Sources, back_end, package_url
 from builder.licences import Licence
 from builder.sbom import Contents, document
 from builder.step import Work
+from builder.tree import Tools
 from builder.wheels import LockedWheel
 
 EPOCH = 1763769600
@@ -55,7 +56,8 @@ License: Committee
 
 
 def made(*packages: LockedPackage, wheels: tuple[LockedWheel, ...] = (), **known: Any) -> dict[str, Any]:
-    return document("auth", Contents(packages, wheels, **known), "asrbox", "0.1.0", epoch=EPOCH)
+    locators = {one: package_url("deb", "debian", one, one.origin.partition("/")[0]) for one in packages}
+    return document("auth", Contents(packages, locators, wheels, **known), "asrbox", "0.1.0", epoch=EPOCH)
 
 
 def entry(whole: dict[str, Any], name: str) -> dict[str, Any]:
@@ -196,7 +198,9 @@ def test_the_step_writes_one_document_per_tree(tmp_path: Path) -> None:
         "packages": {name: [["libssl3t64", "3.5.4-1", "amd64", "a" * 64, 1, "trixie/main x"]] for name in trees},
         "wheels": {name: [] for name in trees},
     }
-    sbom.step(Work(out=out, inputs=trees, options=options, log=tmp_path / "log", epoch=EPOCH), None)
+    debian = back_end({"family": "debian", "architecture": "amd64"}, Sources(tmp_path / "pool"))
+    tools = Tools(debian, tmp_path / "wheels", offline=True, root=tmp_path)
+    sbom.step(Work(out=out, inputs=trees, options=options, log=tmp_path / "log", epoch=EPOCH), tools)
     assert sorted(path.name for path in out.iterdir()) == ["auth.spdx.json", "host.spdx.json"]
     host = json.loads((out / "host.spdx.json").read_text())
     assert host["packages"][0]["primaryPackagePurpose"] == "OPERATING-SYSTEM"  # 7.24
