@@ -8,6 +8,8 @@ APT := $(shell cat distro/build-host.txt 2>/dev/null | sed 's/ *\#.*//' | tr '\n
 ISO_OPTIONS ?=
 TEST_OPTIONS ?=
 MACHINE_OPTIONS ?=
+CHOSEN_BASE = $(if $(BASE),--base $(BASE))
+SOURCES = $(if $(MIRROR),--mirror $(MIRROR)) $(if $(KEYRING),--keyring $(KEYRING))
 export PYTHONPATH := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -28,8 +30,8 @@ $(STAMP): distro/build-host.txt distro/locks/tools.txt
 	@$(RUN)/python -m pip install --quiet --quiet --require-hashes --no-build-isolation --requirement distro/locks/tools.txt
 	@touch $@
 
-iso: deps ## build the ISO into dist/ (ISO_OPTIONS="--release --seed FILE …")
-	@$(RUN)/python cli.py iso $(ISO_OPTIONS)
+iso: deps ## build the ISO into dist/ (BASE=centos-stream-9 MIRROR=… KEYRING=… ISO_OPTIONS="--release --seed FILE …")
+	@$(RUN)/python cli.py $(CHOSEN_BASE) iso $(SOURCES) $(ISO_OPTIONS)
 
 boot: iso ## install the ISO on an empty disk in QEMU, then boot it (BOOT_OPTIONS="--window --firmware uefi …")
 	@$(RUN)/python cli.py boot --install $(BOOT_OPTIONS)

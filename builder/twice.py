@@ -14,20 +14,19 @@ from builder.store import Store, remove
 
 
 def build_twice(shop: workshop.Workshop, dist: Path, key: str | None) -> str:
-    """Build from two empty stores (packages are downloaded once), compare, publish the ISO.
+    """Build twice from nothing (packages are downloaded once), compare, publish the ISO.
 
-    The caller holds the shop's store, which takes the downloads and keeps the outputs of the second build. Raises
-    AsrboxError listing each file that differs.
+    The caller holds the shop's store, which takes the downloads and the outputs of the second build; what other
+    distributions and bases have there stays. Raises AsrboxError listing each file that differs.
     """
     shop.settings.build.mkdir(parents=True, exist_ok=True)
     first = Path(tempfile.mkdtemp(prefix="twice-", dir=shop.settings.build))
     try:
         with log.step("first build, from an empty store"), Store(first).writing():
             steps, _ = workshop.build(shop, Store(first))
-        for folder in (shop.pool.objects, shop.pool.last):
-            remove(folder)
-            folder.mkdir()
-        with log.step("second build, from an empty store"):
+        for step in steps.steps.values():
+            remove(shop.pool.out(step).parent)
+        with log.step("second build, with nothing of it in the store"):
             again, _ = workshop.build(shop, shop.pool)
         name = pipeline.iso_name(shop.resolved)
         one, two = Store(first).out(steps.goal) / name, shop.pool.out(again.goal) / name
