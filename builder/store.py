@@ -119,6 +119,13 @@ class Store:
             return None
         return found
 
+    def discard(self, identity: str) -> None:
+        """Remove an output, if it is there: out of sight at once, and then file by file."""
+        doomed = self.staging() / identity
+        with contextlib.suppress(FileNotFoundError):
+            (self.objects / identity).rename(doomed)
+        remove(doomed.parent)
+
     def evict(self, keep: set[str], limit: int) -> list[str]:
         """Remove outputs, the longest unused first, until at most `limit` bytes are left; never those in `keep`."""
         entries = []
@@ -132,9 +139,7 @@ class Store:
                 break
             if identity in keep:
                 continue
-            doomed = self.staging() / identity
-            (self.objects / identity).rename(doomed)
-            remove(doomed.parent)
+            self.discard(identity)
             total -= size
             gone.append(identity)
         return gone
