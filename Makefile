@@ -7,7 +7,6 @@ STAMP := $(VENV)/.asrbox-deps
 APT := $(shell cat distro/build-host.txt 2>/dev/null | sed 's/ *\#.*//' | tr '\n' ' ')
 ISO_OPTIONS ?=
 TEST_OPTIONS ?=
-MACHINE_OPTIONS ?=
 CHOSEN_BASE = $(if $(BASE),--base $(BASE))
 SOURCES = $(if $(MIRROR),--mirror $(MIRROR)) $(if $(KEYRING),--keyring $(KEYRING))
 export PYTHONPATH := $(CURDIR)
@@ -36,7 +35,6 @@ iso: deps ## build the ISO into dist/ (BASE=centos-stream-9 MIRROR=… KEYRING=�
 boot: iso ## install the ISO on an empty disk in QEMU, then boot it (BOOT_OPTIONS="--window --firmware uefi …")
 	@$(RUN)/python cli.py boot --install $(BOOT_OPTIONS)
 
-test: MACHINE_OPTIONS = -m 'not unseen'
 test: deps lint unit twice services containers machine ## everything: checks, two builds compared, all floors of tests
 
 lint: deps ## ruff, mypy --strict, asrbox check
@@ -58,7 +56,7 @@ containers: deps ## real containers made from our images
 	@$(RUN)/python -m pytest tests/containers $(TEST_OPTIONS)
 
 machine: deps ## the ISO in QEMU: install, boot, talk to it
-	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/machine $(MACHINE_OPTIONS) $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/machine $(TEST_OPTIONS)
 
 bench: deps ## measure; writes build/bench.json and docs/benchmarks.md
 	@$(RUN)/python -m tests.bench

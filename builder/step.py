@@ -129,10 +129,16 @@ def _option_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterat
         if isinstance(old, list) and isinstance(new, list):
             gone, come = [item for item in old if item not in new], [item for item in new if item not in old]
             shown = [f"-{_short(item)}" for item in gone] + [f"+{_short(item)}" for item in come]
-            more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
-            yield f"the option {key} changed: {', '.join(shown[:6])}{more}"
+            yield f"the option {key} changed: {_first(shown)}"
+        elif isinstance(old, dict) and isinstance(new, dict):
+            parts = [str(part) for part in sorted(old.keys() | new.keys()) if old.get(part) != new.get(part)]
+            yield f"the option {key} changed: {_first(parts)}"
         else:
             yield f"the option {key} changed: {_short(old)} → {_short(new)}"
+
+
+def _first(parts: list[str]) -> str:
+    return ", ".join(parts[:6]) + (f" and {len(parts) - 6} more" if len(parts) > 6 else "")
 
 
 def _short(value: Any) -> str:

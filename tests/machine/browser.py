@@ -22,9 +22,10 @@ FLAGS = (
     "--disable-sync",
     # The CA of the machine is checked in test_life.py; Chromium only needs to get past the name 127.80.0.1.
     "--ignore-certificate-errors",
-    "--window-size=1280,900",
     "--lang=en",
 )
+# The size of the page itself: a window's size counts its bars too, which a page then cannot scroll away.
+SCREEN = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 PAGE = 90.0  # seconds; the first page of a machine that is emulated takes long
 
 
@@ -72,6 +73,7 @@ def chromium(profile: Path, keep: Path) -> Iterator[Pages]:
     options.binary_location = shutil.which("chromium") or ""
     driver = Chrome(options, ChromeService(shutil.which("chromedriver")))
     driver.set_page_load_timeout(PAGE)
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREEN)
     try:
         yield Pages(driver)
         keep.mkdir(parents=True, exist_ok=True)

@@ -70,39 +70,32 @@ def again(machine: Machine, answers: str | None = None) -> str:
     return sentence
 
 
-@pytest.mark.unseen
 def test_no_disk(refusals: dict[str, str]) -> None:
     assert "no disk is suitable (/dev/sda: it carries the answer file (label ASRBOX))" in refusals["no disk"]
 
 
-@pytest.mark.unseen
 def test_a_disk_that_is_too_small(refusals: dict[str, str]) -> None:
     assert "no disk is suitable" in refusals["too small"]
     assert "it is too small: " in refusals["too small"]
 
 
-@pytest.mark.unseen
 def test_a_disk_with_data_without_its_word(refusals: dict[str, str]) -> None:
     assert "holds data" in refusals["holds data"]
     assert 'put this line under [disk] in seed.toml: erase = "' in refusals["holds data"]
 
 
-@pytest.mark.unseen
 def test_a_disk_with_data_and_a_wrong_word(refusals: dict[str, str]) -> None:
     assert "and erase = 'WRONG1' is not its word" in refusals["wrong word"]
 
 
-@pytest.mark.unseen
 def test_a_selector_that_fits_no_disk(refusals: dict[str, str]) -> None:
     assert "no disk fits the selector in seed.toml (serial = 'NOSUCHDISK')" in refusals["wrong selector"]
 
 
-@pytest.mark.unseen
 def test_a_selector_of_a_disk_that_cannot_be_used(refusals: dict[str, str]) -> None:
     assert "cannot be used: it is too small" in refusals["selector of the small disk"]
 
 
-@pytest.mark.unseen
 def test_two_disks_and_no_selector(refusals: dict[str, str]) -> None:
     assert "2 disks are suitable" in refusals["two disks"]
     assert "and none was chosen" in refusals["two disks"]

@@ -73,6 +73,12 @@ def test_lists_of_packages_are_compared_entry_by_entry(tmp_path: Path) -> None:
     assert reasons(after, before) == ["the option packages changed: -bash 5.2, +bash 5.3"]
 
 
+def test_of_an_option_with_parts_the_changed_parts_are_named(tmp_path: Path) -> None:
+    before = step(tmp_path, options={"steps": {"initrd": "a", "grub": "b"}}).ingredients
+    after = step(tmp_path, options={"steps": {"initrd": "a", "grub": "c", "sbom": "d"}})
+    assert reasons(after, before) == ["the option steps changed: grub, sbom"]
+
+
 def test_the_code_counts(tmp_path: Path) -> None:
     module = sys.modules["builder.step"]
     assert step(tmp_path, code=(module,)).id != step(tmp_path).id
