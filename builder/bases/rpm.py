@@ -22,11 +22,11 @@ from builder.errors import AsrboxError, ErrorList
 
 BATCH = 32 * 1024 * 1024  # bytes per call of curl: small enough to show progress and to lose little when interrupted
 FOUNDATION = "container"
-STATE = ".rpm"
+STATE = ".dnf"
 
 
 class RpmBase(Base, family="el"):
-    """Packages of RPM repositories. The pool holds <sha256>.rpm, and the state of dnf, curl and rpm below .rpm/."""
+    """Packages of RPM repositories. The pool holds <sha256>.rpm, and the state of dnf, curl and rpm below .dnf/."""
 
     def __init__(self, manifest: Mapping[str, object], sources: Sources) -> None:
         super().__init__(manifest, sources)
@@ -61,7 +61,8 @@ class RpmBase(Base, family="el"):
             chosen = list(dict.fromkeys(package for tree in trees.values() for package in tree))
             # Who has signed a package stands in its file alone, so a lock is only made of files that are here.
             self._download([package for package in chosen if not self.pool.verified(package)])
-            keys = self._signers({package: self.pool.file(package) for package in chosen})
+            keys, errors = self._signers({package: self.pool.file(package) for package in chosen})
+            _raise(errors)
         return {tree: sorted(replace(package, key=keys[package]) for package in trees[tree]) for tree in wanted}
 
     def missing(self, packages: Sequence[LockedPackage]) -> list[LockedPackage]:
@@ -96,7 +97,7 @@ class RpmBase(Base, family="el"):
                     hint="remove it and run the same command again",
                 )
         with self.pool.locked(STATE):
-            self._signers(files)
+            _raise(self._signers(files)[1])
 
     @property
     def repositories(self) -> list[str]:
@@ -167,8 +168,8 @@ class RpmBase(Base, family="el"):
         solver = self._solver(sorted({repository_of(package) for package in packages}))
         return dict(zip(packages, solver.find(packages), strict=True))
 
-    def _signers(self, files: Mapping[LockedPackage, Path]) -> dict[LockedPackage, str]:
-        """Who signed each file; for a package of a lock it must be the locked key."""
+    def _signers(self, files: Mapping[LockedPackage, Path]) -> tuple[dict[LockedPackage, str], list[AsrboxError]]:
+        """Who signed each file, and what is wrong with the others; a package of a lock wants the locked key."""
         found: dict[LockedPackage, str] = {}
         errors = []
         for name in sorted({repository_of(package) for package in files}):
@@ -186,8 +187,7 @@ class RpmBase(Base, family="el"):
                     errors.append(AsrboxError(f"{what} is signed with the key {signer}, not with {package.key}"))
                 else:
                     found[package] = signer
-        _raise(errors)
-        return found
+        return found, errors
 
     def _download(self, packages: Sequence[LockedPackage]) -> None:
         if not packages:
@@ -220,21 +220,18 @@ class RpmBase(Base, family="el"):
         errors += [
             _not_fetched(package, failed[file.target]) for package, file in files.items() if file.target in failed
         ]
-        here = {package: file.target for package, file in files.items() if file.target.exists()}
-        for package in [package for package, path in here.items() if path.stat().st_size >= package.size]:
-            if sha256(here[package]) != package.sha256:
-                here.pop(package).unlink()
-                errors.append(_mismatch(package))
-        whole = {package: path for package, path in here.items() if path.stat().st_size == package.size}
-        try:
-            self._signers(whole)
-        except AsrboxError:
-            for path in whole.values():  # nothing that is not proven stays
+        # what failed may be the beginning of a file, and the next build goes on with it
+        came = {p: file.target for p, file in files.items() if file.target not in failed and file.target.exists()}
+        for package in [package for package, path in came.items() if sha256(path) != package.sha256]:
+            came.pop(package).unlink()
+            errors.append(_mismatch(package))
+        proven, refused = self._signers(came)
+        for package, path in came.items():
+            if package in proven:
+                path.rename(self.pool.file(package))
+            else:
                 path.unlink()
-            raise
-        for package, path in whole.items():
-            path.rename(self.pool.file(package))
-        _raise(errors)
+        _raise([*errors, *refused])
 
 
 def _copy(package: LockedPackage, file: Download, errors: list[AsrboxError]) -> None:

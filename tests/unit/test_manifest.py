@@ -28,7 +28,8 @@ def spoil(project: Project, file: str, old: str, new: str) -> None:
 # file, what stands there, what a mistake makes of it, the exact message (without the folder)
 MISTAKES = [
     (DISTRO, "base: debian-13", "base: debian-99",
-     "asrbox.yaml:5: base: there is no base 'debian-99'\n  hint: known bases: centos-stream-10, centos-stream-9, debian-13"),
+     "asrbox.yaml:5: base: there is no base 'debian-99'\n"
+     "  hint: known bases: centos-stream-10, centos-stream-9, debian-13"),
     (DISTRO, "  auth: 2", "  warehouse: 2",
      "asrbox.yaml:15: appliances.warehouse: there is no appliance 'warehouse': appliances/warehouse/appliance.yaml"
      " does not exist\n  hint: known appliances: asr_billing, auth, base"),
