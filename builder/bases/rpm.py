@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +13,13 @@ from typing import Any
 
 from builder import log as console
 from builder.bases import Base, LockedPackage, Sources, debian_tree, rpm_curl, rpm_keys, rpm_tree
-from builder.bases.pool import Pool, sha256
+from builder.bases.pool import Pool, batches, sha256
 from builder.bases.rpm_curl import Download, is_local, local_path
 from builder.bases.rpm_dnf import Solver, Wanted, path_of, repository_of
 from builder.bases.rpm_keys import Key, Trust
 from builder.bases.rpm_repositories import Repository, as_url, find, rows_named
 from builder.errors import AsrboxError, ErrorList
 
-BATCH = 32 * 1024 * 1024  # bytes per call of curl: small enough to show progress and to lose little when interrupted
 FOUNDATION = "container"
 STATE = ".dnf"
 
@@ -197,7 +196,7 @@ class RpmBase(Base, family="el"):
         total = sum(package.size for package in packages)
         done = count = 0
         with console.step(f"fetch {len(packages)} packages, {total / 1e6:.0f} MB"):
-            for batch in _batches(packages):
+            for batch in batches(packages):
                 self._download_batch({package: path_of(offers[package] or package) for package in batch})
                 count += len(batch)
                 done += sum(package.size for package in batch)
@@ -273,16 +272,3 @@ def _not_fetched(package: LockedPackage, why: str) -> AsrboxError:
 def _raise(errors: Sequence[AsrboxError]) -> None:
     if errors:
         raise errors[0] if len(errors) == 1 else ErrorList(list(errors))
-
-
-def _batches(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:
-    batch: list[LockedPackage] = []
-    size = 0
-    for package in packages:
-        batch.append(package)
-        size += package.size
-        if size >= BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
