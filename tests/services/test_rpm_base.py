@@ -23,7 +23,7 @@ from builder.manifest import ElManifest, base_manifest
 from builder.yamlfile import read_yaml
 from tests.services import rpm_mirror
 from tests.services.mirror import Served, serve
-from tests.services.rpm_mirror import RpmMirror
+from tests.services.rpm_mirror import RpmMirror, Spec
 from tests.services.rpm_shelf import Shelf, base_of, everything, make_shelf, manifest, named, names
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +101,19 @@ def test_a_package_that_a_repository_must_not_give_comes_from_the_other(shelf, s
     (agent,) = base_of(shelf, pool, served.url).resolve({"host": ["zabbix-agent"], "container": []})["host"]
 
     assert (agent.version, agent.origin) == ("7.0-1", "vendor Packages/zabbix-agent-7.0-1.noarch.rpm")
+
+
+def test_of_a_module_the_default_stream_is_taken_though_another_is_newer(shelf, mirror, pool, tmp_path):
+    for version in ("4.0", "5.0"):
+        built = rpm_mirror.build([Spec("firedb", version)], tmp_path / version)
+        mirror.put("extra", *built.values())
+    rpm_mirror.sign(list(mirror.root.glob("extra/Packages/firedb-*.rpm")), shelf.signer)
+    mirror.publish("extra")
+    mirror.declare_module("extra", "firedb", {"4": "firedb-0:4.0-1.noarch", "5": "firedb-0:5.0-1.noarch"}, default="4")
+
+    (package,) = base_of(shelf, pool, mirror.root).resolve({"host": ["firedb"], "container": []})["host"]
+
+    assert package.version == "4.0-1"
 
 
 def test_without_a_mirror_the_addresses_of_the_manifest_are_used(shelf, served, pool):
