@@ -157,7 +157,7 @@ def test_a_missing_repository_is_named_and_never_left_out(shelf, mirror, served,
 
 
 def test_metadata_that_does_not_match_its_index_is_refused(shelf, mirror, served, pool):
-    (primary,) = (mirror.root / "core/repodata").glob("*-primary.xml.gz")
+    (primary,) = (mirror.root / "core/repodata").glob("*-primary.xml.*")
     primary.write_bytes(b"not what repomd.xml says")
 
     with pytest.raises(AsrboxError, match=r"a repository cannot be read: .*core"):
@@ -338,7 +338,7 @@ def test_a_half_downloaded_file_is_resumed_by_the_next_build(shelf, mirror, serv
     served.cut[path] = 100
     base = base_of(shelf, pool, served.url)
 
-    with pytest.raises(AsrboxError, match=r"greet 1\.0-1 could not be fetched: .*bytes remaining") as caught:
+    with pytest.raises(AsrboxError, match=r"greet 1\.0-1 could not be fetched: .*bytes (remaining|missing)") as caught:
         base.fetch(packages)
     assert "goes on from here" in (caught.value.hint or "")
     assert not base.pool.file(greet).exists()
