@@ -56,6 +56,8 @@ def collect(base: Base, locked: Lock, target: Path) -> list[Collected]:
         for key in {key.fingerprint: key for name in base.repositories for key in base.keys_of(name)}.values():
             (keys / f"{key.fingerprint}.asc").write_text(key.text)
         lock.write(target / "lock.json", locked)
+        for path in [*target.rglob("*"), target]:
+            os.utime(path, (_epoch(locked), _epoch(locked)))
     log.info(f"{target}: {len(packages)} packages, {sum(part.size for part in made) / 1e6:.1f} MB, all verified")
     return made
 
@@ -74,7 +76,7 @@ def _repository(base: RpmBase, folder: Path, packages: list[LockedPackage], epoc
     for package, path in files.items():
         if not path.is_file() or sha256(path) != package.sha256:
             _put(base.pool.file(package), path)
-        os.utime(path, (epoch, epoch))
+        os.utime(path, (epoch, epoch))  # stands in the index
     base.verify(files)
     shutil.rmtree(folder / "repodata", ignore_errors=True)
     options = ["--quiet", "--no-database", "--checksum", "sha256", "--workers", "1"]

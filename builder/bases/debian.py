@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -14,11 +12,12 @@ from builder.bases import Base, LockedPackage, Sources, debian_tree, package_url
 from builder.bases.apt import Apt, Download, is_unreachable, unreachable
 from builder.bases.debian_index import Index, read_index
 from builder.bases.mirrors import Suite, is_local, suites_of
+from builder.bases.pool import Pool, batches, sha256
 from builder.errors import AsrboxError, ErrorList
 from builder.licences import Licence, of_debian_package
 
-BATCH = 32 * 1024 * 1024  # bytes per call of apt: small enough to show progress and to lose little when interrupted
 FOUNDATION = "container"
+STATE = ".apt"
 
 
 class DebianBase(Base, family="debian"):
@@ -27,7 +26,8 @@ class DebianBase(Base, family="debian"):
     def __init__(self, manifest: Mapping[str, object], sources: Sources) -> None:
         super().__init__(manifest, sources)
         self.architecture = str(manifest["architecture"])
-        self.pool = sources.pool.absolute()
+        self._pool = Pool(sources.pool.absolute(), ".deb", repair=not self._forbidden())
+        self.pool = self._pool.folder
         self._apt: Apt | None = None
         self._index: Index | None = None
 
@@ -40,7 +40,7 @@ class DebianBase(Base, family="debian"):
         return (debian_tree.FILES,)
 
     def resolve(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[LockedPackage]]:
-        with self._locked():
+        with self._pool.locked(STATE):
             index = self._updated()
             apt = self._apt_of_suites()
             seed = sorted(index.seed | {"apt"})
@@ -61,16 +61,16 @@ class DebianBase(Base, family="debian"):
         return {tree: trees[tree] for tree in wanted}
 
     def missing(self, packages: Sequence[LockedPackage]) -> list[LockedPackage]:
-        absent = [package for package in dict.fromkeys(packages) if not self._has_size(package)]
+        absent = [package for package in dict.fromkeys(packages) if not self._pool.has_size(package)]
         if not absent or self._forbidden():
             return absent
-        with self._locked():
+        with self._pool.locked(STATE):
             index = self._updated()
         return [package for package in absent if not index.offers(package)]
 
     def fetch(self, packages: Sequence[LockedPackage]) -> list[Path]:
         distinct = list(dict.fromkeys(packages))
-        absent = [package for package in distinct if not self._verified(package)]
+        absent = [package for package in distinct if not self._pool.verified(package)]
         if absent and self._forbidden():
             names = ", ".join(f"{package.name} {package.version}" for package in absent)
             raise AsrboxError(
@@ -78,8 +78,8 @@ class DebianBase(Base, family="debian"):
                 hint="build once with a network, or give --mirror with a folder that has them",
             )
         if absent:
-            with self._locked():
-                self._download([package for package in absent if not self._verified(package)])
+            with self._pool.locked(STATE):
+                self._download([package for package in absent if not self._pool.verified(package)])
         return [self.pool_file(package) for package in packages]
 
     def bootstrap(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
@@ -96,34 +96,13 @@ class DebianBase(Base, family="debian"):
 
     def pool_file(self, package: LockedPackage) -> Path:
         """Where the pool keeps this package, whether it is there or not."""
-        return self.pool / f"{package.sha256}.deb"
+        return self._pool.file(package)
 
     def _files(self, packages: Sequence[LockedPackage]) -> dict[LockedPackage, Path]:
         for package in packages:
-            if not self._verified(package):
+            if not self._pool.verified(package):
                 raise AsrboxError(f"{package.name} {package.version} is not in the pool {self.pool}: fetch it first")
         return {package: self.pool_file(package) for package in packages}
-
-    def _has_size(self, package: LockedPackage) -> bool:
-        try:
-            return self.pool_file(package).stat().st_size == package.size
-        except FileNotFoundError:
-            return False
-
-    def _verified(self, package: LockedPackage) -> bool:
-        """Whether the pool has the right bytes; a file with wrong ones is removed, or (offline) is an error."""
-        path = self.pool_file(package)
-        if self._has_size(package) and _sha256(path) == package.sha256:
-            return True
-        if path.exists():
-            if self._forbidden():
-                raise AsrboxError(
-                    f"the pool's file of {package.name} {package.version} is damaged: {path}",
-                    hint="remove that file and build once without --offline",
-                )
-            log.warn(f"the pool's file of {package.name} {package.version} is damaged: fetching it again")
-            path.unlink()
-        return False
 
     def _download(self, packages: Sequence[LockedPackage]) -> None:
         if not packages:
@@ -135,7 +114,7 @@ class DebianBase(Base, family="debian"):
         total = sum(package.size for package in packages)
         done = count = 0
         with log.step(f"fetch {len(packages)} packages, {total / 1e6:.0f} MB"):
-            for batch in _batches(packages):
+            for batch in batches(packages):
                 self._download_batch(apt, index, batch)
                 count += len(batch)
                 done += sum(package.size for package in batch)
@@ -154,7 +133,7 @@ class DebianBase(Base, family="debian"):
         errors = []
         for package, file in files.items():
             why = failed.get(file.target)
-            if why is None and file.target.is_file() and _sha256(file.target) == package.sha256:
+            if why is None and file.target.is_file() and sha256(file.target) == package.sha256:
                 file.target.rename(self.pool_file(package))
                 continue
             if why is None or _is_mismatch(why):
@@ -178,10 +157,10 @@ class DebianBase(Base, family="debian"):
                     hint="use the lock as it is, or give --mirror with a folder",
                 )
             keyrings = (*(Path(str(name)) for name in _names(self.manifest["keyrings"])), *self.sources.keyrings)
-            probe = Apt(self.pool / ".apt" / "probe", self.architecture, (), keyrings)
+            probe = Apt(self.pool / STATE / "probe", self.architecture, (), keyrings)
             probe.prepare()
             suites = tuple(suites_of(self.manifest, self.sources.mirror, probe.has_suite))
-            self._apt = Apt(self.pool / ".apt" / _key(suites, keyrings), self.architecture, suites, keyrings)
+            self._apt = Apt(self.pool / STATE / _key(suites, keyrings), self.architecture, suites, keyrings)
             self._apt.prepare()
         return self._apt
 
@@ -193,19 +172,6 @@ class DebianBase(Base, family="debian"):
                 apt.update()
                 self._index = read_index(apt.packages_files())
         return self._index
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One builder at a time uses apt's state in the pool; a second one says so and waits."""
-        folder = self.pool / ".apt"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info(f"waiting for another build that fetches into {self.pool}")
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
 
 
 def _agree(trees: Mapping[str, Sequence[LockedPackage]]) -> None:
@@ -248,24 +214,6 @@ def _download_error(package: LockedPackage, why: str) -> AsrboxError:
 
 def _is_mismatch(why: str) -> bool:
     return "Hash Sum mismatch" in why or "unexpected size" in why
-
-
-def _batches(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:
-    batch: list[LockedPackage] = []
-    size = 0
-    for package in packages:
-        batch.append(package)
-        size += package.size
-        if size >= BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _key(suites: Sequence[Suite], keyrings: Sequence[Path]) -> str:

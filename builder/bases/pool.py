@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log
 from builder.bases import LockedPackage
 from builder.errors import AsrboxError
+
+BATCH = 32 * 1024 * 1024  # bytes per download: small enough to show progress and to lose little when interrupted
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,20 @@ class Pool:
                 log.info(f"waiting for another build that fetches into {self.folder}")
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def batches(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:
+    """Packages in the order given, in groups that are fetched at once."""
+    batch: list[LockedPackage] = []
+    size = 0
+    for package in packages:
+        batch.append(package)
+        size += package.size
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def sha256(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from builder import log as console
 from builder.bases import Base, LockedPackage, Sources, debian_tree, package_url, rpm_curl, rpm_keys, rpm_tree
-from builder.bases.pool import Pool, sha256
+from builder.bases.pool import Pool, batches, sha256
 from builder.bases.rpm_curl import Download, is_local, local_path
 from builder.bases.rpm_dnf import Solver, Wanted, path_of, repository_of
 from builder.bases.rpm_keys import Key, Trust
@@ -21,13 +21,12 @@ from builder.bases.rpm_repositories import Repository, as_url, find, rows_named
 from builder.errors import AsrboxError, ErrorList
 from builder.licences import Licence, of_rpm
 
-BATCH = 32 * 1024 * 1024  # bytes per call of curl: small enough to show progress and to lose little when interrupted
 FOUNDATION = "container"
-STATE = ".rpm"
+STATE = ".dnf"
 
 
 class RpmBase(Base, family="el"):
-    """Packages of RPM repositories. The pool holds <sha256>.rpm, and the state of dnf, curl and rpm below .rpm/."""
+    """Packages of RPM repositories. The pool holds <sha256>.rpm, and the state of dnf, curl and rpm below .dnf/."""
 
     def __init__(self, manifest: Mapping[str, object], sources: Sources) -> None:
         super().__init__(manifest, sources)
@@ -62,7 +61,8 @@ class RpmBase(Base, family="el"):
             chosen = list(dict.fromkeys(package for tree in trees.values() for package in tree))
             # Who has signed a package stands in its file alone, so a lock is only made of files that are here.
             self._download([package for package in chosen if not self.pool.verified(package)])
-            keys = self._signers({package: self.pool.file(package) for package in chosen})
+            keys, errors = self._signers({package: self.pool.file(package) for package in chosen})
+            _raise(errors)
         return {tree: sorted(replace(package, key=keys[package]) for package in trees[tree]) for tree in wanted}
 
     def missing(self, packages: Sequence[LockedPackage]) -> list[LockedPackage]:
@@ -97,7 +97,7 @@ class RpmBase(Base, family="el"):
                     hint="remove it and run the same command again",
                 )
         with self.pool.locked(STATE):
-            self._signers(files)
+            _raise(self._signers(files)[1])
 
     @property
     def repositories(self) -> list[str]:
@@ -174,8 +174,8 @@ class RpmBase(Base, family="el"):
         solver = self._solver(sorted({repository_of(package) for package in packages}))
         return dict(zip(packages, solver.find(packages), strict=True))
 
-    def _signers(self, files: Mapping[LockedPackage, Path]) -> dict[LockedPackage, str]:
-        """Who signed each file; for a package of a lock it must be the locked key."""
+    def _signers(self, files: Mapping[LockedPackage, Path]) -> tuple[dict[LockedPackage, str], list[AsrboxError]]:
+        """Who signed each file, and what is wrong with the others; a package of a lock wants the locked key."""
         found: dict[LockedPackage, str] = {}
         errors = []
         for name in sorted({repository_of(package) for package in files}):
@@ -193,8 +193,7 @@ class RpmBase(Base, family="el"):
                     errors.append(AsrboxError(f"{what} is signed with the key {signer}, not with {package.key}"))
                 else:
                     found[package] = signer
-        _raise(errors)
-        return found
+        return found, errors
 
     def _download(self, packages: Sequence[LockedPackage]) -> None:
         if not packages:
@@ -204,7 +203,7 @@ class RpmBase(Base, family="el"):
         total = sum(package.size for package in packages)
         done = count = 0
         with console.step(f"fetch {len(packages)} packages, {total / 1e6:.0f} MB"):
-            for batch in _batches(packages):
+            for batch in batches(packages):
                 self._download_batch({package: path_of(offers[package] or package) for package in batch})
                 count += len(batch)
                 done += sum(package.size for package in batch)
@@ -227,21 +226,18 @@ class RpmBase(Base, family="el"):
         errors += [
             _not_fetched(package, failed[file.target]) for package, file in files.items() if file.target in failed
         ]
-        here = {package: file.target for package, file in files.items() if file.target.exists()}
-        for package in [package for package, path in here.items() if path.stat().st_size >= package.size]:
-            if sha256(here[package]) != package.sha256:
-                here.pop(package).unlink()
-                errors.append(_mismatch(package))
-        whole = {package: path for package, path in here.items() if path.stat().st_size == package.size}
-        try:
-            self._signers(whole)
-        except AsrboxError:
-            for path in whole.values():  # nothing that is not proven stays
+        # what failed may be the beginning of a file, and the next build goes on with it
+        came = {p: file.target for p, file in files.items() if file.target not in failed and file.target.exists()}
+        for package in [package for package, path in came.items() if sha256(path) != package.sha256]:
+            came.pop(package).unlink()
+            errors.append(_mismatch(package))
+        proven, refused = self._signers(came)
+        for package, path in came.items():
+            if package in proven:
+                path.rename(self.pool.file(package))
+            else:
                 path.unlink()
-            raise
-        for package, path in whole.items():
-            path.rename(self.pool.file(package))
-        _raise(errors)
+        _raise([*errors, *refused])
 
 
 def _copy(package: LockedPackage, file: Download, errors: list[AsrboxError]) -> None:
@@ -283,16 +279,3 @@ def _not_fetched(package: LockedPackage, why: str) -> AsrboxError:
 def _raise(errors: Sequence[AsrboxError]) -> None:
     if errors:
         raise errors[0] if len(errors) == 1 else ErrorList(list(errors))
-
-
-def _batches(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:
-    batch: list[LockedPackage] = []
-    size = 0
-    for package in packages:
-        batch.append(package)
-        size += package.size
-        if size >= BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -112,11 +112,11 @@ def _attempt(files: Sequence[Download], folder: Path) -> tuple[list[Download], d
         code, status, message = said.get(file.target, (done.code, "", done.stderr.strip()))
         if code == 0 and _complete(file):
             continue
-        if code == NO_RANGES or status == "416":
+        if code in (0, NO_RANGES) or status == "416":
             file.target.unlink(missing_ok=True)  # what is there cannot be the beginning of this file
         if code in BROKEN or code == NO_RANGES or re.match(r"416|429|5..", status):
             again.append(file)
-        failed[file.target] = message or f"{file.target.stat().st_size} bytes came, {file.size} are locked"
+        failed[file.target] = message or "the mirror has less of it than the lock says"
     return again, failed
 
 

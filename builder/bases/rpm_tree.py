@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -65,14 +66,19 @@ def bootstrap(tree: Path, files: Mapping[LockedPackage, Path], database: str, *,
 def add(tree: Path, files: Mapping[LockedPackage, Path], database: str, *, epoch: int, log: Path) -> None:
     """Install more packages into a tree that `bootstrap` made. Raises AsrboxError like `bootstrap`."""
     if files:
+        _assert_database(tree, database)
         _install(tree, files, database, installed(tree, database), epoch, log)
 
 
 def installed(tree: Path, database: str) -> set[tuple[str, str, str]]:
-    """(name, version, architecture) of every package in a tree; the version with its epoch unless that is 0."""
-    with _closed_database(tree, database):
-        options = ["--root", str(tree.absolute()), "--dbpath", database, "--noplugins"]
-        done = run(["rpm", *options, "--query", "--all", "--queryformat", _FORM], env={"HOME": "/"})
+    """(name, version, architecture) of every package in a tree; the version with its epoch unless that is 0.
+
+    Reads a copy of the package database, since rpm writes beside the one that it reads.
+    """
+    with tempfile.TemporaryDirectory(prefix="asrbox-rpmdb-") as copy:
+        shutil.copyfile(tree / database.lstrip("/") / "rpmdb.sqlite", Path(copy, "rpmdb.sqlite"))
+        options = ["--dbpath", copy, "--noplugins", "--query", "--all", "--queryformat", _FORM]
+        done = run(["rpm", *options], env={"HOME": copy})
     rows = (line.split("\t") for line in done.stdout.splitlines())
     return {(name, version.removeprefix("0:"), architecture) for name, version, architecture in rows}
 

@@ -10,6 +10,9 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.services.mirror import Signer
 
@@ -109,6 +112,35 @@ class RpmMirror:
         """Write repodata/."""
         for name in repositories:
             subprocess.run(["createrepo_c", "--quiet", self.root / name], check=True, capture_output=True)
+
+    def declare_module(self, repository: str, name: str, streams: dict[str, str], *, default: str) -> None:
+        """Say that packages (name-epoch:version-release.arch by stream) are streams of one module."""
+        documents: list[dict[str, Any]] = [
+            {
+                "document": "modulemd",
+                "version": 2,
+                "data": {
+                    "name": name,
+                    "stream": stream,
+                    "version": 1,
+                    "context": "deadbeef",
+                    "arch": "x86_64",
+                    "summary": f"module {name}",
+                    "description": "A module of the tests.",
+                    "license": {"module": ["MIT"]},
+                    "dependencies": [{"requires": {"platform": ["el9"]}}],
+                    "artifacts": {"rpms": [package]},
+                },
+            }
+            for stream, package in streams.items()
+        ]
+        documents.append(
+            {"document": "modulemd-defaults", "version": 1, "data": {"module": name, "stream": default, "profiles": {}}}
+        )
+        listed = self.root / "modules.yaml"
+        listed.write_text(yaml.safe_dump_all(documents, explicit_start=True, explicit_end=True))
+        modify = ["modifyrepo_c", "--mdtype=modules", listed, self.root / repository / "repodata"]
+        subprocess.run(modify, check=True, capture_output=True)
 
 
 def shell() -> dict[str, tuple[bytes, str]]:

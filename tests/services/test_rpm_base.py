@@ -5,106 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from builder import lock
-from builder.bases import LockedPackage, Sources, back_end, rpm_curl
+from builder.bases import LockedPackage, Sources, rpm_curl, rpm_keys
 from builder.bases.rpm import RpmBase
 from builder.errors import AsrboxError
+from builder.manifest import ElManifest, base_manifest
+from builder.yamlfile import read_yaml
 from tests.services import rpm_mirror
-from tests.services.mirror import Served, Signer, serve
+from tests.services.mirror import Served, serve
 from tests.services.rpm_mirror import RpmMirror, Spec
+from tests.services.rpm_shelf import Shelf, base_of, everything, make_shelf, manifest, named, names
 
 ROOT = Path(__file__).parents[2]
 WANTED = {"host": ["greet"], "container": ["shell"], "routers": ["router"]}
-CORE = ("shell", "libgreet", "greet", "weak", "router", "orphan", "kernel-tiny", "broken", "broken-lua", "policy")
-NEEDS_SHELL = "Requires(post): shell"
-
-SPECS = [
-    Spec(
-        "shell",
-        files={**rpm_mirror.shell(), "/usr/bin/kernel-install": (rpm_mirror.KERNEL_INSTALL.encode(), "755")},
-        listed=("%dir /proc", "%dir /sys", "%dir /dev", "%dir /etc", "%dir /var/lib/rpm", "%dir /boot"),
-    ),
-    Spec(
-        "libgreet",
-        "0.9",
-        files={
-            "/usr/lib/libgreet": (b"a library", "644"),
-            "%lang(de) /usr/share/locale/de/greet": (b"hallo", "644"),
-            "%lang(ru) /usr/share/locale/ru/greet": ("привет".encode(), "644"),
-            "%doc /usr/share/doc/greet/README": (b"nobody reads this", "644"),
-        },
-    ),
-    Spec(
-        "greet",
-        lines=("Requires: libgreet >= 0.9", "Recommends: weak", NEEDS_SHELL),
-        files={"/usr/bin/greet": (random.Random("greet").randbytes(100_000), "755")},
-        scripts="%post\nread name rest < /proc/self/stat\necho made in a scriptlet > /dev/null\n"
-        "echo made in a scriptlet > /usr/lib/made-by-post\n",
-    ),
-    Spec("weak"),
-    Spec("router", "2.0", lines=("Epoch: 1", "Requires: libgreet"), files={"/usr/bin/router": (b"routes", "755")}),
-    Spec("orphan", lines=("Requires: libnowhere >= 3",)),
-    Spec(
-        "kernel-tiny",
-        "6.1",
-        lines=("Requires(posttrans): shell",),
-        files={"/usr/lib/modules/6.1-1/vmlinuz": (b"MZ", "755")},
-        scripts="%posttrans\n/usr/bin/kernel-install add 6.1-1 /usr/lib/modules/6.1-1/vmlinuz\n",
-    ),
-    Spec("broken", lines=(NEEDS_SHELL,), scripts="%post\necho the disk is made of cheese\nexit 3\n"),
-    Spec("broken-lua", scripts='%post -p <lua>\nerror("no moon")\n'),
-    Spec(
-        "policy",
-        files={
-            "/etc/selinux/targeted/contexts/files/file_contexts": (
-                b"/.*\tsystem_u:object_r:default_t:s0\n/usr/bin/greet\t--\tsystem_u:object_r:greet_exec_t:s0\n",
-                "644",
-            )
-        },
-    ),
-    Spec("zabbix-agent", "7.0", files={"/usr/bin/zabbix": (b"vendor", "755")}),
-]
-EXTRA = [Spec("zabbix-agent", "8.0"), Spec("tool", lines=("Requires: greet",))]
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """Everything that is built once: signed and unsigned packages, and the two keys."""
-
-    ready: Path
-    unsigned: dict[str, Path]
-    signer: Signer
-    stranger: Signer
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
-    """The mirror as most tests want it: repositories core, vendor and extra."""
-    work = tmp_path_factory.mktemp("rpm")
-    signer, stranger = Signer(work / "key", "Tiny mirror"), Signer(work / "stranger", "Somebody else")
-    unsigned = rpm_mirror.build(SPECS, work / "core")
-    extra = rpm_mirror.build(EXTRA, work / "extra")
-    ready = RpmMirror(work / "ready")
-    ready.put("core", *(unsigned[name] for name in CORE))
-    ready.put("vendor", unsigned["zabbix-agent"])
-    ready.put("extra", *extra.values())
-    rpm_mirror.sign(list(ready.root.glob("*/Packages/*.rpm")), signer)
-    ready.publish("core", "vendor", "extra")
-    yield Shelf(ready.root, unsigned, signer, stranger)
-    signer.close()
-    stranger.close()
+    shelf = make_shelf(tmp_path_factory.mktemp("rpm"))
+    yield shelf
+    shelf.close()
+
+
+@pytest.fixture(scope="module")
+def locked(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[LockedPackage]]:
+    """The lock of WANTED, made once."""
+    return base_of(shelf, tmp_path_factory.mktemp("pool"), shelf.ready).resolve(WANTED)
 
 
 @pytest.fixture
@@ -127,56 +63,6 @@ def pool(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpm_curl, "PAUSES", (0, 0))
-
-
-def manifest(shelf: Shelf, url: str = "http://127.0.0.1:1") -> dict[str, Any]:
-    key = {"fingerprint": rpm_mirror.fingerprint(shelf.signer), "file": str(shelf.signer.keyring), "url": None}
-    rows: list[dict[str, Any]] = [
-        {"name": "core", "on_mirrors": ["BaseOS/x86_64/os"]},
-        {"name": "vendor"},
-        {"name": "extra", "exclude": ["zabbix*"]},
-    ]
-    return {
-        "base": "tiny-9",
-        "family": "el",
-        "architecture": "x86_64",
-        "release": "9",
-        "module_platform": "platform:el9",
-        "rpmdb": "/var/lib/rpm",
-        "repositories": [{"url": f"{url}/{row['name']}", "keys": [key], **row} for row in rows],
-    }
-
-
-def base_of(
-    shelf: Shelf, pool: Path, mirror: str | Path | None, *, offline: bool = False, keyrings: tuple[Path, ...] = ()
-) -> RpmBase:
-    where = None if mirror is None else str(mirror)
-    base = back_end(manifest(shelf), Sources(pool, mirror=where, offline=offline, keyrings=keyrings))
-    assert isinstance(base, RpmBase)
-    return base
-
-
-def names(packages: list[LockedPackage]) -> list[str]:
-    return [package.name for package in packages]
-
-
-def everything(trees: dict[str, list[LockedPackage]]) -> list[LockedPackage]:
-    return sorted({package for tree in trees.values() for package in tree})
-
-
-def named(packages: list[LockedPackage], name: str) -> LockedPackage:
-    return next(package for package in packages if package.name == name)
-
-
-def snapshot(tree: Path) -> dict[str, tuple[int, int, str]]:
-    """Path → mode, time and contents of everything in a tree."""
-    found = {}
-    for path in sorted(tree.rglob("*")):
-        status = path.lstat()
-        regular = path.is_file() and not path.is_symlink()
-        contents = hashlib.sha256(path.read_bytes()).hexdigest() if regular else ""
-        found[str(path.relative_to(tree))] = (status.st_mode, int(status.st_mtime), contents)
-    return found
 
 
 # resolve
@@ -215,6 +101,19 @@ def test_a_package_that_a_repository_must_not_give_comes_from_the_other(shelf, s
     (agent,) = base_of(shelf, pool, served.url).resolve({"host": ["zabbix-agent"], "container": []})["host"]
 
     assert (agent.version, agent.origin) == ("7.0-1", "vendor Packages/zabbix-agent-7.0-1.noarch.rpm")
+
+
+def test_of_a_module_the_default_stream_is_taken_though_another_is_newer(shelf, mirror, pool, tmp_path):
+    for version in ("4.0", "5.0"):
+        built = rpm_mirror.build([Spec("firedb", version)], tmp_path / version)
+        mirror.put("extra", *built.values())
+    rpm_mirror.sign(list(mirror.root.glob("extra/Packages/firedb-*.rpm")), shelf.signer)
+    mirror.publish("extra")
+    mirror.declare_module("extra", "firedb", {"4": "firedb-0:4.0-1.noarch", "5": "firedb-0:5.0-1.noarch"}, default="4")
+
+    (package,) = base_of(shelf, pool, mirror.root).resolve({"host": ["firedb"], "container": []})["host"]
+
+    assert package.version == "4.0-1"
 
 
 def test_without_a_mirror_the_addresses_of_the_manifest_are_used(shelf, served, pool):
@@ -258,7 +157,7 @@ def test_a_missing_repository_is_named_and_never_left_out(shelf, mirror, served,
 
 
 def test_metadata_that_does_not_match_its_index_is_refused(shelf, mirror, served, pool):
-    (primary,) = (mirror.root / "core/repodata").glob("*-primary.xml.gz")
+    (primary,) = (mirror.root / "core/repodata").glob("*-primary.xml.*")
     primary.write_bytes(b"not what repomd.xml says")
 
     with pytest.raises(AsrboxError, match=r"a repository cannot be read: .*core"):
@@ -287,8 +186,8 @@ def test_a_folder_that_does_not_exist_is_no_mirror(shelf, pool, tmp_path):
 
 
 @pytest.mark.parametrize("action", ["resolve", "fetch"])
-def test_an_unsigned_package_is_refused(shelf, mirror, served, pool, tmp_path, action):
-    packages = everything(base_of(shelf, tmp_path / "other", served.url).resolve(WANTED))
+def test_an_unsigned_package_is_refused(shelf, mirror, served, pool, action, locked):
+    packages = everything(locked)
     mirror.put("core", shelf.unsigned["greet"])
     mirror.publish("core")
     greet = shelf.unsigned["greet"].read_bytes()
@@ -299,7 +198,8 @@ def test_an_unsigned_package_is_refused(shelf, mirror, served, pool, tmp_path, a
     with pytest.raises(AsrboxError, match=r"^greet 1\.0-1 is not signed"):
         base.resolve(WANTED) if action == "resolve" else base.fetch(forged)
 
-    assert not list(pool.glob("*.rpm"))
+    assert not base.pool.file(named(forged, "greet")).exists()
+    assert [path.name for path in pool.glob("*/partial/*.rpm")] == []
 
 
 def test_a_package_signed_by_a_stranger_is_refused(shelf, mirror, served, pool):
@@ -324,8 +224,8 @@ def test_a_key_given_by_hand_is_trusted_for_every_repository_and_told_about(shel
         base_of(shelf, pool, served.url).fetch(packages)
 
 
-def test_a_lock_with_another_trusted_key_than_that_of_the_file_is_refused(shelf, served, pool, tmp_path):
-    packages = base_of(shelf, tmp_path / "other", served.url).resolve(WANTED)["host"]
+def test_a_lock_with_another_trusted_key_than_that_of_the_file_is_refused(shelf, served, pool, locked):
+    packages = locked["host"]
     stranger = rpm_mirror.fingerprint(shelf.stranger)
     wrong = [replace(package, key=stranger) for package in packages if package.name == "greet"]
 
@@ -369,9 +269,9 @@ def test_a_changed_byte_is_found_even_when_the_index_agrees_with_it(shelf, mirro
 
 
 @pytest.mark.parametrize("kind", ["url", "folder"])
-def test_fetched_files_are_in_the_pool_by_their_checksum(shelf, mirror, served, pool, tmp_path, kind):
+def test_fetched_files_are_in_the_pool_by_their_checksum(shelf, mirror, served, pool, kind, locked):
     where = served.url if kind == "url" else mirror.root
-    packages = everything(base_of(shelf, tmp_path / "other", where).resolve(WANTED))
+    packages = everything(locked)
 
     files = base_of(shelf, pool, where).fetch(packages)
 
@@ -389,8 +289,8 @@ def test_what_is_in_the_pool_is_not_asked_for_again(shelf, served, pool):
 
 
 @pytest.mark.parametrize("change", ["same size", "longer"])
-def test_a_tampered_file_is_named_and_stays_out_of_the_pool(shelf, mirror, served, pool, tmp_path, change):
-    packages = everything(base_of(shelf, tmp_path / "other", served.url).resolve(WANTED))
+def test_a_tampered_file_is_named_and_stays_out_of_the_pool(shelf, mirror, served, pool, change, locked):
+    packages = everything(locked)
     path = mirror.file("greet")
     body = bytearray(path.read_bytes())
     body[-100] ^= 0xFF
@@ -403,16 +303,16 @@ def test_a_tampered_file_is_named_and_stays_out_of_the_pool(shelf, mirror, serve
     assert there == {f"{package.sha256}.rpm" for package in packages if package.name != "greet"}
 
 
-def test_a_lock_with_another_checksum_than_the_mirror_is_refused(shelf, served, pool, tmp_path):
-    packages = base_of(shelf, tmp_path / "other", served.url).resolve(WANTED)["host"]
+def test_a_lock_with_another_checksum_than_the_mirror_is_refused(shelf, served, pool, locked):
+    packages = locked["host"]
     wrong = [replace(package, sha256="0" * 64) if package.name == "greet" else package for package in packages]
 
     with pytest.raises(AsrboxError, match=r"greet 1\.0-1: checksum mismatch: the lock says 0{64}, the mirror"):
         base_of(shelf, pool, served.url).fetch(wrong)
 
 
-def test_a_package_that_has_left_the_mirror_is_missing_and_named(shelf, mirror, served, pool, tmp_path):
-    packages = base_of(shelf, tmp_path / "other", served.url).resolve(WANTED)["host"]
+def test_a_package_that_has_left_the_mirror_is_missing_and_named(shelf, mirror, served, pool, locked):
+    packages = locked["host"]
     mirror.file("greet").unlink()
     mirror.publish("core")
     base = base_of(shelf, pool, served.url)
@@ -423,22 +323,22 @@ def test_a_package_that_has_left_the_mirror_is_missing_and_named(shelf, mirror, 
     assert caught.value.hint == "run: asrbox lock"
 
 
-def test_a_listed_file_that_the_mirror_does_not_have_is_named(shelf, mirror, served, pool, tmp_path):
-    packages = base_of(shelf, tmp_path / "other", served.url).resolve(WANTED)["host"]
+def test_a_listed_file_that_the_mirror_does_not_have_is_named(shelf, mirror, served, pool, locked):
+    packages = locked["host"]
     mirror.file("libgreet").unlink()
 
     with pytest.raises(AsrboxError, match=r"libgreet 0\.9-1: the mirror lists it but does not have the file"):
         base_of(shelf, pool, served.url).fetch(packages)
 
 
-def test_a_half_downloaded_file_is_resumed_by_the_next_build(shelf, mirror, served, pool, tmp_path):
-    packages = everything(base_of(shelf, tmp_path / "other", served.url).resolve(WANTED))
+def test_a_half_downloaded_file_is_resumed_by_the_next_build(shelf, mirror, served, pool, locked):
+    packages = everything(locked)
     greet = named(packages, "greet")
     path = f"/{mirror.file('greet').relative_to(mirror.root)}"
     served.cut[path] = 100
     base = base_of(shelf, pool, served.url)
 
-    with pytest.raises(AsrboxError, match=r"greet 1\.0-1 could not be fetched: .*bytes remaining") as caught:
+    with pytest.raises(AsrboxError, match=r"greet 1\.0-1 could not be fetched: .*bytes (remaining|missing)") as caught:
         base.fetch(packages)
     assert "goes on from here" in (caught.value.hint or "")
     assert not base.pool.file(greet).exists()
@@ -452,8 +352,8 @@ def test_a_half_downloaded_file_is_resumed_by_the_next_build(shelf, mirror, serv
     assert hashlib.sha256(base.pool.file(greet).read_bytes()).hexdigest() == greet.sha256
 
 
-def test_a_connection_that_breaks_in_the_middle_of_a_file_does_no_harm(shelf, mirror, served, pool, tmp_path):
-    packages = everything(base_of(shelf, tmp_path / "other", served.url).resolve(WANTED))
+def test_a_connection_that_breaks_in_the_middle_of_a_file_does_no_harm(shelf, mirror, served, pool, locked):
+    packages = everything(locked)
     path = f"/{mirror.file('greet').relative_to(mirror.root)}"
     served.asked.clear()
     served.cut[path] = 1
@@ -513,3 +413,23 @@ def test_offline_in_an_empty_network_namespace_an_absent_package_is_named(shelf,
 def test_offline_without_a_folder_nothing_is_resolved(shelf, pool):
     with pytest.raises(AsrboxError, match="offline: there is no mirror to take packages from"):
         base_of(shelf, pool, "http://127.0.0.1:1", offline=True).resolve(WANTED)
+
+
+# what is shipped
+
+
+@pytest.mark.parametrize("name", ["centos-stream-9", "centos-stream-10"])
+def test_the_keys_in_the_checkout_are_those_that_the_base_pins_and_rpm_takes_them(tmp_path, name):
+    shipped = base_manifest(read_yaml(ROOT / "distro/bases" / f"{name}.yaml"))
+    assert isinstance(shipped, ElManifest)
+    rows = [key.model_dump() for repository in shipped.repositories for key in repository.keys if key.file]
+
+    keys = [rpm_keys.pinned(row, root=ROOT, cache=tmp_path, mirror=None, offline=True) for row in rows]
+
+    assert [key.fingerprint for key in keys] == [row["fingerprint"] for row in rows]
+    trust = rpm_keys.Trust(tmp_path / "trust", tuple(keys))
+    trust.prepare()
+    done = subprocess.run(
+        ["rpm", "--dbpath", trust.folder, "-qa", "gpg-pubkey"], capture_output=True, text=True, check=True
+    )
+    assert len(done.stdout.splitlines()) == len({key.fingerprint for key in keys})
