@@ -35,13 +35,17 @@ _KEPT = {
 
 
 def records(contents: Contents) -> list[str]:
-    """What the boot records say, without places and sizes, which follow from the other files of the medium."""
+    """What the boot records say, without places and sizes, which follow from the other files of the medium.
+
+    GPT entries named Gap are left out, too: they only fill what is left between other things.
+    """
     kept = []
+    gaps = set(re.findall(r"^GPT partname local : +(\d+) +Gap\d+$", contents.report, re.MULTILINE))
     for line in contents.report.splitlines():
         name, colon, value = line.partition(":")
         name = name.strip()
-        if colon and name in _KEPT:
-            words = value.split()
+        words = value.split()
+        if colon and name in _KEPT and not (name.startswith("GPT ") and words[0] in gaps):
             kept.append(" ".join([f"{name}:", *words[_KEPT[name] or slice(None)]]))
     return kept
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from builder.vendor.grubscript import Command, Word, parse, quoted
-from builder.vendor.menu import Change, choose, is_kickstart, role
+from builder.vendor.menu import Change, choose, role
 
 KERNEL_COMMANDS = {"linux", "linuxefi", "linux16"}
 IDS = {"install": "asrbox-install", "check": "asrbox-check"}
@@ -35,6 +35,10 @@ class _Edits:
     def replace(self, word: Word, value: str) -> None:
         if value != word.value:
             self._parts.append((word.start, word.end, quoted(value, self.text[word.start : word.end])))
+
+    def has(self, word: Word) -> bool:
+        """True when the word is changed already."""
+        return any(start <= word.start < end for start, end, _ in self._parts)
 
     def insert(self, at: int, text: str) -> None:
         self._parts.append((at, at, text))
@@ -71,11 +75,10 @@ def edit(text: str, change: Change, name: str) -> str:
     for place, entry in enumerate(entries):
         if place in ids:
             _name(edits, entry.command, titles[place], ids[place])
-            _add(edits, entry, change.added)
-    titled = {entry.command.words[1].start for place, entry in enumerate(entries) if place in ids}
+            _add(edits, entry, change)
     for command in _all(commands):
         for word in command.words[1:]:
-            if word.start not in titled and not _removed(word, command, entries, ids):
+            if not edits.has(word):
                 edits.replace(word, change.relabelled(word.value))
     return edits.done()
 
@@ -95,12 +98,6 @@ def _entries(commands: list[Command], *, top: bool) -> Iterator[Entry]:
 
 def _arguments(entry: Entry) -> list[str]:
     return [word.value for kernel in entry.kernels for word in kernel.words[2:]]
-
-
-def _removed(word: Word, command: Command, entries: list[Entry], edited: dict[int, str]) -> bool:
-    if command.name not in KERNEL_COMMANDS or not is_kickstart(word.value):
-        return False
-    return any(command is kernel for place in edited for kernel in entries[place].kernels)
 
 
 def _set(edits: _Edits, commands: list[Command], settings: dict[str, str]) -> None:
@@ -136,9 +133,9 @@ def _name(edits: _Edits, command: Command, title: str, name: str) -> None:
     edits.insert(command.words[1].end, f" --id {name}")
 
 
-def _add(edits: _Edits, entry: Entry, added: list[str]) -> None:
+def _add(edits: _Edits, entry: Entry, change: Change) -> None:
     for kernel in entry.kernels:
         for word in kernel.words[2:]:
-            if is_kickstart(word.value):
+            if change.supersedes(word.value):
                 edits.remove(word)
-        edits.insert(kernel.words[-1].end, "".join(f" {quoted(argument)}" for argument in added))
+        edits.insert(kernel.words[-1].end, "".join(f" {quoted(argument)}" for argument in change.added))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.errors import AsrboxError, Where
-from builder.vendor.menu import Change, choose, is_kickstart, role
+from builder.vendor.menu import Change, choose, role
 
 _DIRECTIVE = re.compile(r"(?P<indent>\s*)(?P<word>\S+)(?P<space>[ \t]*)(?P<value>.*?)(?P<end>\s*)\Z", re.S)
 _MENU_WORDS = {"begin", "end", "label", "default"}
@@ -129,7 +129,7 @@ def _append(line: str, change: Change, added: list[str]) -> str:
     words = re.split(r"([ \t]+)", _directive(line)[1])
     kept: list[str] = []
     for number in range(0, len(words), 2):
-        if added and is_kickstart(words[number]):
+        if added and change.supersedes(words[number]):
             continue
         kept += [words[number - 1]] if kept else []
         kept.append(change.relabelled(words[number]))

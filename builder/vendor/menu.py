@@ -74,6 +74,10 @@ class Change:
         """Kernel arguments of an entry that installs by our kickstart."""
         return [f"inst.ks=hd:LABEL={self.label}:{self.kickstart}", *self.options.arguments]
 
+    def supersedes(self, argument: str) -> bool:
+        """True for an argument of the vendor's that ours take the place of: a kickstart, or the same argument."""
+        return argument.startswith(("inst.ks=", "ks=")) or argument in self.options.arguments
+
     def relabelled(self, word: str) -> str:
         """A word of a command with the new volume label in the place of the old one.
 
@@ -129,11 +133,6 @@ def choose(roles: Sequence[Role], options: MenuOptions, name: str) -> Chosen:
     assert first is not None
     wanted = check if options.default == "check" and check is not None else first
     return Chosen(first, check if check != first else None, wanted)
-
-
-def is_kickstart(argument: str) -> bool:
-    """True for an argument that names a kickstart: of several only the last would count."""
-    return argument.startswith(("inst.ks=", "ks="))
 
 
 def _has(words: Iterable[str], names: Sequence[str]) -> bool:
