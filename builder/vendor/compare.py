@@ -15,6 +15,8 @@ _BOOT_CODE = slice(0, 432)
 # Patched by xorriso into the loader that the BIOS starts (its boot info table, and GRUB's own pointer to itself).
 _BOOT_INFO_TABLE = slice(8, 64)
 _GRUB2_BOOT_INFO = slice(2548, 2556)
+# Whether partitions end with a cylinder: xorriso gives that up for media that are larger than a disk of cylinders.
+_CYLINDER_BITS = 0x300
 _KEPT = {
     "El Torito cat path": None,
     "El Torito img path": None,
@@ -23,8 +25,6 @@ _KEPT = {
     "System area options": None,
     "System area summary": None,
     "Partition offset": None,
-    "MBR heads per cyl": None,
-    "MBR secs per head": None,
     "MBR partition": slice(0, 3),  # number, status, type
     "MBR partition path": None,
     "GPT partname local": None,
@@ -35,7 +35,7 @@ _KEPT = {
 
 
 def records(contents: Contents) -> list[str]:
-    """What the boot records say, without places and sizes, which follow from the other files of the medium.
+    """What the boot records say, without places, sizes and geometry, which follow from the size of all files.
 
     GPT entries named Gap are left out, too: they only fill what is left between other things.
     """
@@ -46,6 +46,9 @@ def records(contents: Contents) -> list[str]:
         name = name.strip()
         words = value.split()
         if colon and name in _KEPT and not (name.startswith("GPT ") and words[0] in gaps):
+            if name == "System area options":
+                words = [f"0x{int(words[0], 16) & ~_CYLINDER_BITS:08x}"]
+            words = [word for word in words if not word.startswith("cyl-align-")]
             kept.append(" ".join([f"{name}:", *words[_KEPT[name] or slice(None)]]))
     return kept
 
