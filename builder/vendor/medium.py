@@ -16,6 +16,7 @@ Layout = Literal["isolinux", "grub2"]
 
 ARCH = "x86_64"
 KERNEL, INITRD = "/images/pxeboot/vmlinuz", "/images/pxeboot/initrd.img"
+DISCINFO, TREEINFO = "/.discinfo", "/.treeinfo"
 EFI_IMAGE = "/images/efiboot.img"
 EFI_MENU = "/EFI/BOOT/grub.cfg"
 # The program that the BIOS starts, and its menu: EL9 has the first layout, EL10 the second.
@@ -66,26 +67,25 @@ def look(iso: Path) -> Medium:
     volume = isofile.volume(iso)
     isofile.whole(iso, volume.size)
     contents = isofile.contents(iso)
-    missing = [name for name in ("/.treeinfo", "/.discinfo") if name not in contents.files]
-    if missing:
-        raise AsrboxError(f"{iso} is not an installer ISO: it has no {' and no '.join(missing)}", hint=_ORIGINAL)
-    texts = [isofile.read(iso, contents, name).decode(errors="replace") for name in ("/.treeinfo", "/.discinfo")]
-    about = describe(texts[0], texts[1], str(iso))
+    if DISCINFO not in contents.files:
+        raise AsrboxError(f"{iso} is not an installer ISO: it has no {DISCINFO}", hint=_ORIGINAL)
+    texts = [
+        isofile.read(iso, contents, name).decode(errors="replace") if name in contents.files else None
+        for name in (DISCINFO, TREEINFO)
+    ]
+    about = describe(texts[0] or "", texts[1], iso=str(iso), label=volume.label)
     if about.arch != ARCH:
-        raise AsrboxError(
-            f"{iso} is {about.name} {about.version} for {about.arch}, but asrbox is for {ARCH}", hint=_ORIGINAL
-        )
+        raise AsrboxError(f"{iso} is {about.product} for {about.arch}, but asrbox is for {ARCH}", hint=_ORIGINAL)
     layout = _layout(iso, contents)
     needed = [KERNEL, INITRD, f"/{about.runtime}", LOADERS[layout][1], EFI_MENU]
     missing = [name for name in needed if name not in contents.files]
     if missing:
         raise AsrboxError(
-            f"{iso} is not a complete installer of {about.name} {about.version}: it lacks {', '.join(missing)}",
+            f"{iso} is not a complete installer of {about.product}: it lacks {', '.join(missing)}",
             hint=_ORIGINAL,
         )
-    start, size = _efi(iso, contents)
-    inside = next((name for name, place in contents.files.items() if place[0] * BLOCK == start), None)
-    return Medium(iso, volume.label, about, layout, contents, isofile.has_joliet(iso), start, size, inside)
+    start, size, file = _efi(iso, contents)
+    return Medium(iso, volume.label, about, layout, contents, isofile.has_joliet(iso), start, size, file)
 
 
 def efi_image(medium: Medium, target: Path) -> None:
@@ -108,13 +108,16 @@ def _layout(iso: Path, contents: Contents) -> Layout:
     )
 
 
-def _efi(iso: Path, contents: Contents) -> tuple[int, int]:
-    image = re.search(r"^El Torito boot img : +\d+ +UEFI +y +none .* (\d+)$", contents.report, re.MULTILINE)
+def _efi(iso: Path, contents: Contents) -> tuple[int, int, str | None]:
+    image = re.search(r"^El Torito boot img : +(\d+) +UEFI +y +none .* (\d+)$", contents.report, re.MULTILINE)
     if not image:
         raise AsrboxError(f"{iso} has no El Torito entry for UEFI", hint=_ORIGINAL)
+    path = re.search(rf"^El Torito img path : +{image[1]} +(\S+)$", contents.report, re.MULTILINE)
     for start, size in re.findall(r"^GPT start and size : +\d+ +(\d+) +(\d+)$", contents.report, re.MULTILINE):
-        if int(start) * _SECTOR == int(image[1]) * BLOCK:
-            return int(start) * _SECTOR, int(size) * _SECTOR
+        if int(start) * _SECTOR == int(image[2]) * BLOCK:
+            if path:  # the partition may be rounded up, the file is not
+                return int(start) * _SECTOR, contents.files[path[1]][1], path[1]
+            return int(start) * _SECTOR, int(size) * _SECTOR, None
     raise AsrboxError(
         f"{iso} has no GPT partition where the El Torito entry for UEFI points: a stick would not boot", hint=_ORIGINAL
     )

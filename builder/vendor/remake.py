@@ -22,7 +22,7 @@ from builder import isofile
 from builder.errors import AsrboxError
 from builder.run import run
 from builder.vendor import compare, fat, grubcfg, isolinux, treeinfo
-from builder.vendor.medium import EFI_IMAGE, EFI_MENU, Medium, efi_image, look
+from builder.vendor.medium import EFI_IMAGE, EFI_MENU, TREEINFO, Medium, efi_image, look
 from builder.vendor.menu import Change, MenuOptions
 
 EFI_SYSTEM = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
@@ -74,10 +74,9 @@ def remake(
     """
     check_label(label)
     medium = look(source)
-    if release is not None and medium.about.version.split(".")[0] != release:
+    if release is not None and medium.about.release != release:
         raise AsrboxError(
-            f"{source} is {medium.about.name} {medium.about.version}, but the base of the distribution is release "
-            f"{release}",
+            f"{source} is {medium.about.product}, but the base of the distribution is release {release}",
             hint=f"take the boot.iso of release {release}, or another base",
         )
     _check_added(add, kickstart, medium)
@@ -97,7 +96,7 @@ def remake(
         _check_written(result, {**add, **edited}, image, label)
         size = result.stat().st_size
         result.replace(target)
-    product = f"{medium.about.name} {medium.about.version}"
+    product = medium.about.product
     return Report(product, medium.layout, medium.label, label, tuple(sorted(edited)), tuple(sorted(add)), same, size)
 
 
@@ -144,9 +143,10 @@ def _edited(medium: Medium, change: Change, epoch: int, scratch: Path) -> dict[s
     name = f"{fat.MENU} in the EFI partition"
     fat.replace_menu(image, grubcfg.edit(fat.read_menu(image), change, name), epoch=epoch, scratch=scratch)
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
-    old = medium.text("/.treeinfo")
-    if (new := treeinfo.with_checksum(old, EFI_IMAGE.strip("/"), digest)) != old:
-        texts["/.treeinfo"] = new
+    if TREEINFO in medium.contents.files:
+        old = medium.text(TREEINFO)
+        if (new := treeinfo.with_checksum(old, EFI_IMAGE.strip("/"), digest)) != old:
+            texts[TREEINFO] = new
     edited: dict[str, Path] = {}
     for number, (path, text) in enumerate(sorted(texts.items())):
         file = scratch / f"edited-{number}"

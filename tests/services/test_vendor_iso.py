@@ -121,10 +121,11 @@ def test_label_files_and_media_check_are_ours(kind: Kind, remade: dict[Kind, Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_treeinfo_has_the_checksum_of_the_new_efi_partition(
-    kind: Kind, remade: dict[Kind, Path], tmp_path: Path
+def test_the_treeinfo_of_a_dvd_gets_the_checksum_of_the_new_efi_partition(
+    kind: Kind, small: Callable[..., Path], ours: dict[str, Path], tmp_path: Path
 ) -> None:
-    medium = vendor.look(remade[kind])
+    remake(small(kind, Shape(treeinfo=True)), tmp_path / "dvd.iso", ours)
+    medium = vendor.look(tmp_path / "dvd.iso")
     efi_image(medium, tmp_path / "efi.img")
     digest = hashlib.sha256((tmp_path / "efi.img").read_bytes()).hexdigest()
     assert f"images/efiboot.img = sha256:{digest}\n" in medium.text("/.treeinfo")
@@ -253,12 +254,16 @@ def test_a_label_that_cannot_be_used(
 def test_a_medium_of_another_architecture(small: Callable[..., Path], ours: dict[str, Path], tmp_path: Path) -> None:
     source = small("el10", Shape(arch="aarch64"))
     error = refused(source, tmp_path, ours)
-    assert error.message == f"{source} is Synthetic Stream 10 for aarch64, but asrbox is for x86_64"
+    assert (
+        error.message
+        == f"{source} is Synthetic-Stream-10-Base-x86_64 (release 10) for aarch64, but asrbox is for x86_64"
+    )
 
 
 def test_a_medium_of_another_release(sources: dict[Kind, Path], ours: dict[str, Path], tmp_path: Path) -> None:
     error = refused(sources["el10"], tmp_path, ours, release="9")
-    assert error.message == (f"{sources['el10']} is Synthetic Stream 10, but the base of the distribution is release 9")
+    product = "Synthetic-Stream-10-Base-x86_64 (release 10)"
+    assert error.message == f"{sources['el10']} is {product}, but the base of the distribution is release 9"
 
 
 def test_an_iso_that_is_no_installer(small: Callable[..., Path], ours: dict[str, Path], tmp_path: Path) -> None:
@@ -267,12 +272,11 @@ def test_an_iso_that_is_no_installer(small: Callable[..., Path], ours: dict[str,
     data = tmp_path / "data.iso"
     subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-o", data, tmp_path / "data"], check=True)
     error = refused(data, tmp_path, ours)
-    assert error.message == f"{data} is not an installer ISO: it has no /.treeinfo and no /.discinfo"
+    assert error.message == f"{data} is not an installer ISO: it has no /.discinfo"
     without = small("el9", Shape(without=("images/install.img",)))
     error = refused(without, tmp_path, ours)
-    assert error.message == (
-        f"{without} is not a complete installer of Synthetic Stream 9: it lacks /images/install.img"
-    )
+    product = "Synthetic-Stream-9-BaseOS-x86_64 (release 9)"
+    assert error.message == f"{without} is not a complete installer of {product}: it lacks /images/install.img"
 
 
 def test_something_that_is_no_iso(ours: dict[str, Path], tmp_path: Path) -> None:
@@ -314,7 +318,7 @@ def test_a_menu_without_an_entry_that_installs(
     [
         ("images/install.img", "/images/install.img"),
         ("IMAGES/Install.img", "/images/install.img"),
-        (".treeinfo/x", "/.treeinfo"),
+        (".discinfo/x", "/.discinfo"),
         ("images", "/images/"),
     ],
 )

@@ -39,7 +39,8 @@ class Shape:
     """How the medium differs from the ordinary one of its kind.
 
     `menus` are other texts by their path on the medium; `spare` the free KiB in the FAT of the EFI partition; `extra`
-    and `without` add and leave out files; `joliet` is the second directory tree that Windows reads.
+    and `without` add and leave out files; `joliet` is the second directory tree that Windows reads. `treeinfo` is what
+    a DVD has and a boot.iso has not.
     """
 
     label: str | None = None
@@ -49,6 +50,7 @@ class Shape:
     extra: Mapping[str, bytes] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     joliet: bool = True
+    treeinfo: bool = False
 
 
 def menu(name: str) -> str:
@@ -76,7 +78,8 @@ def make_media(kind: Kind, kernel: Path, initrd: Path, out: Path, shape: Shape |
         (medium / name).write_bytes(content)
     efi_partition = medium / "images/efiboot.img" if kind == "el9" else scratch / "efiboot.img"
     _fat(medium / "EFI", efi_partition, shape.spare)
-    _treeinfo(medium, kind, shape.arch, efi_partition)
+    if shape.treeinfo:
+        _treeinfo(medium, kind, shape.arch, efi_partition)
     for name in shape.without:
         (medium / name).unlink()
     for path in [medium, *medium.rglob("*"), efi_partition]:

@@ -15,13 +15,30 @@ TREEINFO = (
 DISCINFO = "1700000000.123456\n9\nx86_64\n"
 
 
-def test_product_version_architecture_and_runtime_are_read() -> None:
-    assert describe(TREEINFO, DISCINFO, "a.iso") == Description("CentOS Stream", "9", "x86_64", "images/install.img")
+def told(discinfo: str, treeinfo: str | None) -> Description:
+    return describe(discinfo, treeinfo, iso="a.iso", label="CentOS-Stream-9-BaseOS-x86_64")
+
+
+def test_product_release_architecture_and_runtime_are_read() -> None:
+    assert told(DISCINFO, TREEINFO) == Description("CentOS Stream 9", "9", "x86_64", "images/install.img")
+
+
+@pytest.mark.parametrize(
+    ("line", "product", "release"),
+    [
+        ("9", "CentOS-Stream-9-BaseOS-x86_64 (release 9)", "9"),
+        ("10.1", "CentOS-Stream-9-BaseOS-x86_64 (release 10.1)", "10"),
+        ("CentOS Stream 10", "CentOS Stream 10", "10"),
+    ],
+)
+def test_a_boot_iso_has_no_treeinfo_and_is_understood(line: str, product: str, release: str) -> None:
+    found = told(f"1700000000.1\n{line}\nx86_64\n", None)
+    assert found == Description(product, release, "x86_64", "images/install.img")
 
 
 def test_the_older_section_is_read_where_the_new_ones_are_missing() -> None:
     older = "[general]\nfamily = Old\nversion = 9\narch = x86_64\n[stage2]\nmainimage = images/install.img\n"
-    assert describe(older, DISCINFO, "a.iso").name == "Old"
+    assert told(DISCINFO, older).product == "Old 9"
 
 
 @pytest.mark.parametrize(
@@ -30,12 +47,13 @@ def test_the_older_section_is_read_where_the_new_ones_are_missing() -> None:
         ("no ini", DISCINFO, "the .treeinfo of a.iso cannot be read: File contains no section headers."),
         (TREEINFO.replace("version = 9", ""), DISCINFO, "has no [release] version or [general] version"),
         (TREEINFO, "1\n9\naarch64\n", "a.iso contradicts itself: .treeinfo says x86_64, .discinfo says aarch64"),
-        (TREEINFO, "", "a.iso contradicts itself: .treeinfo says x86_64, .discinfo says nothing"),
+        (TREEINFO, "", "the .discinfo of a.iso does not name a release and an architecture"),
+        (TREEINFO, "1\nrawhide\nx86_64\n", "the .discinfo of a.iso does not name a release and an architecture"),
     ],
 )
 def test_what_is_missing_or_contradicts_is_named(treeinfo: str, discinfo: str, error: str) -> None:
     with pytest.raises(AsrboxError) as caught:
-        describe(treeinfo, discinfo, "a.iso")
+        told(discinfo, treeinfo)
     assert error in caught.value.message
 
 
