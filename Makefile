@@ -61,8 +61,9 @@ machine: deps ## the ISO in QEMU: install, boot, talk to it
 bench: deps ## measure; writes build/bench.json and docs/benchmarks.md
 	@$(RUN)/python -m tests.bench
 
-docs: deps ## write docs/manifest.md from the models
+docs: deps ## write docs/manifest.md from the models, and the table of docs/centos.md from pykickstart
 	@$(RUN)/python cli.py schema --markdown > docs/manifest.md
+	@$(RUN)/python -m builder.kickstart_handlers docs/centos.md
 
 clean: ## remove what builds have made (the store too)
 	rm -rf build dist

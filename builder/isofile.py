@@ -47,6 +47,36 @@ def volume(iso: Path) -> Volume:
     return Volume(descriptor[40:72].decode("ascii", "replace").rstrip(), blocks * BLOCK)
 
 
+def whole(iso: Path, size: int) -> None:
+    """Raises AsrboxError when the file has less than the `size` bytes that its volume descriptor tells."""
+    there = iso.stat().st_size
+    if there < size:
+        raise AsrboxError(
+            f"{iso.name} is truncated: {there} of {size} bytes are there, {size - there} are missing",
+            hint="copy or download it again",
+        )
+
+
+def has_joliet(iso: Path) -> bool:
+    """True when there is a second directory tree, the one that Windows reads (ECMA-119 8.5 with UCS-2 names)."""
+    with iso.open("rb") as stream:
+        stream.seek(_PVD)
+        while (descriptor := stream.read(BLOCK))[1:6] == b"CD001" and descriptor[0] != 255:
+            if descriptor[0] == 2 and descriptor[88:91] in (b"%/@", b"%/C", b"%/E"):
+                return True
+    return False
+
+
+def media_check(iso: Path) -> None:
+    """Raises AsrboxError unless the checksum that implantisomd5 has put into the ISO is there and fits."""
+    done = run(["checkisomd5", iso], ok_codes=(0, 1))
+    if done.code != 0:
+        said = done.stdout + done.stderr
+        if re.search(r"result is: NA|No checksum information|no checksum", said, re.IGNORECASE):
+            raise AsrboxError("no checksum is implanted")
+        raise AsrboxError("the contents differ from the implanted checksum", hint="copy or download it again")
+
+
 def contents(iso: Path) -> Contents:
     """Files and boot records. Raises AsrboxError when xorriso cannot read the image."""
     command: list[str | Path] = ["xorriso", "-indev", iso, "-report_el_torito", "plain"]
@@ -62,18 +92,19 @@ def contents(iso: Path) -> Contents:
 
 def read(iso: Path, inside: Contents, name: str) -> bytes:
     """A small file, whole."""
-    return b"".join(_pieces(iso, inside, name))
+    return b"".join(pieces(iso, inside, name))
 
 
 def sha256(iso: Path, inside: Contents, name: str) -> str:
     """64 hex digits of the contents of a file of any size."""
     digest = hashlib.sha256()
-    for piece in _pieces(iso, inside, name):
+    for piece in pieces(iso, inside, name):
         digest.update(piece)
     return digest.hexdigest()
 
 
-def _pieces(iso: Path, inside: Contents, name: str) -> Iterator[bytes]:
+def pieces(iso: Path, inside: Contents, name: str) -> Iterator[bytes]:
+    """The contents of a file of any size, 1 MiB at a time."""
     start, left = inside.files[name]
     with iso.open("rb") as stream:
         stream.seek(start * BLOCK)

@@ -26,9 +26,12 @@ FAMILIES = {
 }
 
 
-def render(distribution: Mapping[str, Any], family: str, folder: Path = FOLDER) -> str:
+def render(
+    distribution: Mapping[str, Any], family: str, folder: Path = FOLDER, *, image_sha256: str | None = None
+) -> str:
     """The text of ks.cfg for a resolved distribution (the shape of distribution.json) on a base of `family`.
 
+    `image_sha256` of LiveOS/squashfs.img is for media with Anaconda, which compares it; on ours the media check does.
     Raises AsrboxError for a family without a kickstart, or a template that does not fit.
     """
     if family not in FAMILIES:
@@ -49,6 +52,7 @@ def render(distribution: Mapping[str, Any], family: str, folder: Path = FOLDER) 
             volume_group=install["volume_group"],
             pool=install["pool"],
             root_mib=int(install["root_size"]) // MIB,
+            image_sha256=image_sha256,
             **FAMILIES[family],
         )
     except jinja2.TemplateSyntaxError as error:

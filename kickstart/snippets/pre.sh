@@ -24,6 +24,7 @@ else
     chvt 1 || true
     umount -R -l "$host"
     [ "$status" -eq 0 ] || exit "$status"
+    {% include "snippets/forget-disk.sh" %}
 fi
 test -s /tmp/asrbox/machine.ks
 test -s /tmp/asrbox/disk.ks

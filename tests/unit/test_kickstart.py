@@ -66,6 +66,65 @@ def test_a_wrong_time_zone_of_the_distribution() -> None:
         kickstart.check(kickstart.render(wrong, "debian"), MEDIUM, wrong)
 
 
+def test_anaconda_is_given_the_checksum_of_the_image_and_our_installer_is_not() -> None:
+    line = "liveimg --url=file:///run/install/repo/LiveOS/squashfs.img"
+    with_sum = kickstart.render(DISTRIBUTION, "rpm", image_sha256="0123456789abcdef" * 4)
+    assert f"\n{line} --checksum={'0123456789abcdef' * 4}\n" in with_sum
+    kickstart.check(with_sum, MEDIUM, DISTRIBUTION, family="rpm")
+    assert f"\n{line}\n" in kickstart.render(DISTRIBUTION, "debian")
+
+
+def test_a_checksum_that_is_none_is_named_with_its_line() -> None:
+    text = kickstart.render(DISTRIBUTION, "rpm", image_sha256="abc")
+    line = 1 + next(at for at, item in enumerate(text.splitlines()) if item.startswith("liveimg"))
+    with pytest.raises(ErrorList, match=rf"ks\.cfg:{line}: liveimg: 'abc' is no SHA-256"):
+        kickstart.check(text, MEDIUM, DISTRIBUTION, family="rpm")
+
+
+@pytest.mark.parametrize(
+    ("listed", "groups", "expected"),
+    [
+        (
+            "/dev/vda disk\n/dev/vda1 part\n/dev/vda2 part\n/dev/mapper/old-root lvm\n",
+            "  old\n  other\n",
+            [
+                "lsblk -lnpo NAME,TYPE /dev/vda",
+                "pvs --noheadings -o vg_name /dev/vda1 /dev/vda2 /dev/vda",
+                "vgchange --activate n old",
+                "vgchange --activate n other",
+                "wipefs --all --force /dev/vda1 /dev/vda2 /dev/vda",
+            ],
+        ),
+        (
+            "/dev/vda disk\n",
+            "",
+            [
+                "lsblk -lnpo NAME,TYPE /dev/vda",
+                "pvs --noheadings -o vg_name /dev/vda",
+                "wipefs --all --force /dev/vda",
+            ],
+        ),
+    ],
+)
+def test_what_an_earlier_system_left_is_wiped_from_the_chosen_disk_only(
+    listed: str, groups: str, expected: list[str], tmp_path: Path
+) -> None:
+    # given programs that only note how they were called, and answer as on such a machine
+    for name, answer in {"lsblk": listed, "pvs": groups, "vgchange": "", "wipefs": ""}.items():
+        (tmp_path / f"{name}.answer").write_text(answer)
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/called\ncat {tmp_path}/{name}.answer\n')
+        program.chmod(0o755)
+    (tmp_path / "disk.ks").write_text("# Written by %pre\nignoredisk --only-use=vda\nclearpart --drives=vda\n")
+    script = (kickstart.FOLDER / "snippets/forget-disk.sh").read_text()
+    # when the part of %pre that is for Anaconda runs
+    script = f"set -eu\n{script.replace('/tmp/asrbox/disk.ks', str(tmp_path / 'disk.ks'))}"  # noqa: S108
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["bash", "-c", script], env=environment, check=True)
+    # then
+    assert (tmp_path / "called").read_text().splitlines() == expected
+
+
 def test_an_unknown_family() -> None:
     with pytest.raises(AsrboxError, match="no kickstart for the family 'gentoo'"):
         kickstart.render(DISTRIBUTION, "gentoo")

@@ -103,9 +103,8 @@ def test_a_truncated_iso_is_told_by_its_bytes_and_nothing_else(folder: Path, tmp
     os.truncate(iso, 200_000)
     report = verify(iso)
     missing = whole - 200_000
-    assert failures(report) == {
-        "size": f"truncated: 200000 of {whole} bytes are there, {missing} are missing (copy or download it again)"
-    }
+    told = f"a.iso is truncated: 200000 of {whole} bytes are there, {missing} are missing"
+    assert failures(report) == {"size": f"{told} (copy or download it again)"}
     assert str(report).endswith("a.iso is NOT good: 1 of 1 checks failed")
 
 

@@ -30,6 +30,7 @@ FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "vfat", "efi", "swap", "biosboot"
 DISK = re.compile(r"^(/dev/)?(disk/by-(id|path|uuid|label)/[^\s/]+|[a-z]+[a-z0-9]*)$")
 INTERPRETERS = {"/bin/sh": "sh", "/usr/bin/sh": "sh", "/bin/bash": "bash", "/usr/bin/bash": "bash"}
 PYTHON = re.compile(r"/python3?(\.\d+)?$")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 LOCALE = re.compile(r"^[a-z]{2,3}_[A-Z]{2}(\.UTF-8)?$")
 
 
@@ -93,6 +94,14 @@ def _sources(source: Source, handler: Any) -> Iterator[Problem]:
     commands = {command: number for number, command, _ in command_lines(source)}
     if "liveimg" not in commands:
         return
+    checksum = handler.commands["liveimg"].checksum
+    if checksum and not SHA256.fullmatch(checksum):
+        yield source.problem(
+            commands["liveimg"],
+            f"{checksum!r} is no SHA-256",
+            "give the 64 hex digits that sha256sum prints",
+            "liveimg",
+        )
     for other in sorted(OTHER_SOURCES & set(commands)):
         yield source.problem(
             commands[other], f"{other} contradicts liveimg: there can be one source", f"remove {other}", other
