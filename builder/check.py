@@ -11,10 +11,11 @@ from pathlib import Path
 import yaml
 
 from builder import kickstart, lock, wheels
-from builder.errors import AsrboxError, ErrorList
+from builder.errors import AsrboxError, ErrorList, Where
 from builder.resolve import Resolved
 from builder.run import clean_environment
 
+ROLE_VARIABLES = ("debian.yml", "redhat.yml")  # ansible_facts.os_family, in small letters
 MEDIUM = {
     "ks.cfg",
     "LiveOS/squashfs.img",
@@ -33,9 +34,43 @@ def check_all(resolved: Resolved) -> Iterator[str]:
     kickstart.check(kickstart.render(distribution, family), MEDIUM, distribution, family=family)
     yield "kickstart: valid for RHEL9, RHEL10 and our installer"
     roles = [resolved.host.role, resolved.container.role, *resolved.appliances]
+    check_families(resolved)
     check_roles(resolved.project.root / "roles", roles)
-    yield f"roles: {', '.join(roles)}"
+    yield f"roles: {', '.join(roles)}, for both families"
     yield from _check_locks(resolved)
+
+
+def check_families(resolved: Resolved) -> None:
+    """Everything is there for Debian and for EL: lists of packages, and the same variables of roles. Raises ErrorList."""
+    errors: list[AsrboxError] = []
+    lists = {
+        resolved.project.image_file("host"): resolved.host.packages,
+        resolved.project.image_file("container"): resolved.container.packages,
+        **{resolved.project.appliance_file(name): one.packages for name, one in resolved.appliances.items()},
+    }
+    for path, packages in lists.items():
+        for family in sorted({"debian", "el"} - set(packages)):
+            hint = f"add `{family}: [...]`, empty when it needs none"
+            errors.append(
+                AsrboxError(f"there is no list for the family {family}", hint=hint, where=Where(path, key="packages"))
+            )
+    for role in [resolved.host.role, resolved.container.role, *resolved.appliances]:
+        errors += _variables_differ(resolved.project.role(role) / "vars")
+    if errors:
+        raise ErrorList(errors)
+
+
+def _variables_differ(folder: Path) -> Iterator[AsrboxError]:
+    if not folder.is_dir():
+        return
+    known: dict[str, set[str]] = {}
+    for name in ROLE_VARIABLES:
+        path = folder / name
+        known[name] = set(yaml.safe_load(path.read_text()) or {}) if path.is_file() else set()
+    for name, other in (ROLE_VARIABLES, ROLE_VARIABLES[::-1]):
+        for key in sorted(known[other] - known[name]):
+            hint = f"{folder / other} sets it: give its value on the other family"
+            yield AsrboxError(f"the variable {key} is not set", hint=hint, where=Where(folder / name))
 
 
 def check_roles(folder: Path, roles: list[str]) -> None:
@@ -66,6 +101,9 @@ def check_roles(folder: Path, roles: list[str]) -> None:
 
 def _check_locks(resolved: Resolved) -> Iterator[str]:
     name, project = resolved.distribution.base, resolved.project
+    if not project.lock(name).exists():
+        yield f"locks: {name} has none yet; `asrbox lock` makes it, and a build without it resolves the packages of today"
+        return
     found = lock.read(project.lock(name))
     for tree, packages in resolved.packages().items():
         if sorted(set(packages)) != sorted(found.wanted.get(tree, [])):

@@ -22,7 +22,7 @@ TEMPLATE = "ks.cfg.j2"
 # What differs between families: file system of the root volume, group of administrators.
 FAMILIES = {
     "debian": {"root_fstype": "ext4", "admin_group": "sudo"},
-    "rpm": {"root_fstype": "xfs", "admin_group": "wheel"},
+    "el": {"root_fstype": "xfs", "admin_group": "wheel"},
 }
 
 

@@ -50,8 +50,8 @@ def differences() -> Iterator[Difference]:
 
 def used(distribution: dict[str, Any]) -> set[str]:
     """The commands of our own kickstart for the RPM family, those that %pre writes included."""
-    text = kickstart.render(distribution, "rpm")
-    sources = [flatten(text, files) for files in kickstart.sample_includes("rpm", distribution)]
+    text = kickstart.render(distribution, "el")
+    sources = [flatten(text, files) for files in kickstart.sample_includes("el", distribution)]
     return {command for source in sources for _, command, _ in command_lines(source)}
 
 

@@ -17,7 +17,7 @@ from tests.unit.installer.machine import DISTRIBUTION
 MEDIUM = {"LiveOS/squashfs.img", "asrbox/images.squashfs", "asrbox/images.json", "asrbox/distribution.json"}
 
 
-@pytest.mark.parametrize("family", ["debian", "rpm"])
+@pytest.mark.parametrize("family", ["debian", "el"])
 @pytest.mark.parametrize("version", ["RHEL9", "RHEL10"])
 def test_ksvalidator_accepts_it(family: str, version: str, tmp_path: Path) -> None:
     # given the rendered kickstart, as it is on the medium and with what %pre writes put in
@@ -32,7 +32,7 @@ def test_ksvalidator_accepts_it(family: str, version: str, tmp_path: Path) -> No
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("family", ["debian", "rpm"])
+@pytest.mark.parametrize("family", ["debian", "el"])
 def test_our_own_check_accepts_it(family: str) -> None:
     kickstart.check(kickstart.render(DISTRIBUTION, family), MEDIUM, DISTRIBUTION, family=family)
 
@@ -68,17 +68,17 @@ def test_a_wrong_time_zone_of_the_distribution() -> None:
 
 def test_anaconda_is_given_the_checksum_of_the_image_and_our_installer_is_not() -> None:
     line = "liveimg --url=file:///run/install/repo/LiveOS/squashfs.img"
-    with_sum = kickstart.render(DISTRIBUTION, "rpm", image_sha256="0123456789abcdef" * 4)
+    with_sum = kickstart.render(DISTRIBUTION, "el", image_sha256="0123456789abcdef" * 4)
     assert f"\n{line} --checksum={'0123456789abcdef' * 4}\n" in with_sum
-    kickstart.check(with_sum, MEDIUM, DISTRIBUTION, family="rpm")
+    kickstart.check(with_sum, MEDIUM, DISTRIBUTION, family="el")
     assert f"\n{line}\n" in kickstart.render(DISTRIBUTION, "debian")
 
 
 def test_a_checksum_that_is_none_is_named_with_its_line() -> None:
-    text = kickstart.render(DISTRIBUTION, "rpm", image_sha256="abc")
+    text = kickstart.render(DISTRIBUTION, "el", image_sha256="abc")
     line = 1 + next(at for at, item in enumerate(text.splitlines()) if item.startswith("liveimg"))
     with pytest.raises(ErrorList, match=rf"ks\.cfg:{line}: liveimg: 'abc' is no SHA-256"):
-        kickstart.check(text, MEDIUM, DISTRIBUTION, family="rpm")
+        kickstart.check(text, MEDIUM, DISTRIBUTION, family="el")
 
 
 @pytest.mark.parametrize(
