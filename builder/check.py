@@ -41,7 +41,7 @@ def check_all(resolved: Resolved) -> Iterator[str]:
 
 
 def check_families(resolved: Resolved) -> None:
-    """Everything is there for Debian and for EL: lists of packages, and the same variables of roles. Raises ErrorList."""
+    """Debian and EL alike have lists of packages and the same variables in roles. Raises ErrorList."""
     errors: list[AsrboxError] = []
     lists = {
         resolved.project.image_file("host"): resolved.host.packages,
@@ -102,7 +102,7 @@ def check_roles(folder: Path, roles: list[str]) -> None:
 def _check_locks(resolved: Resolved) -> Iterator[str]:
     name, project = resolved.distribution.base, resolved.project
     if not project.lock(name).exists():
-        yield f"locks: {name} has none yet; `asrbox lock` makes it, and a build without it resolves the packages of today"
+        yield f"locks: {name} has none yet: a build resolves the packages of today, `asrbox lock` keeps them"
         return
     found = lock.read(project.lock(name))
     for tree, packages in resolved.packages().items():
