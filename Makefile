@@ -9,6 +9,7 @@ ISO_OPTIONS ?=
 TEST_OPTIONS ?=
 CHOSEN_BASE = $(if $(BASE),--base $(BASE))
 SOURCES = $(if $(MIRROR),--mirror $(MIRROR)) $(if $(KEYRING),--keyring $(KEYRING))
+MEDIUM = $(if $(BOOT_ISO),--boot-iso $(BOOT_ISO))
 export PYTHONPATH := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -29,8 +30,8 @@ $(STAMP): distro/build-host.txt distro/locks/tools.txt
 	@$(RUN)/python -m pip install --quiet --quiet --require-hashes --no-build-isolation --requirement distro/locks/tools.txt
 	@touch $@
 
-iso: deps ## build the ISO into dist/ (BASE=centos-stream-9 MIRROR=… KEYRING=… ISO_OPTIONS="--release --seed FILE …")
-	@$(RUN)/python cli.py $(CHOSEN_BASE) iso $(SOURCES) $(ISO_OPTIONS)
+iso: deps ## build the ISO into dist/ (BASE=centos-stream-9 MIRROR=… BOOT_ISO=… ISO_OPTIONS="--release --seed FILE …")
+	@$(RUN)/python cli.py $(CHOSEN_BASE) iso $(SOURCES) $(MEDIUM) $(ISO_OPTIONS)
 
 boot: iso ## install the ISO on an empty disk in QEMU, then boot it (BOOT_OPTIONS="--window --firmware uefi …")
 	@$(RUN)/python cli.py boot --install $(BOOT_OPTIONS)

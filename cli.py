@@ -82,6 +82,7 @@ def build_options(command: Any) -> Any:
         [
             click.option("--fast/--release", "fast", default=True, help="Quick packing, or the strongest."),
             click.option("--seed", type=PATH, help="Answer file that goes into the ISO."),
+            click.option("--boot-iso", type=PATH, help="CentOS' boot.iso or DVD: remake it, and Anaconda installs."),
             click.option("--jobs", type=click.IntRange(1), help="Steps that run side by side."),
         ]
     ):
@@ -100,8 +101,11 @@ def _workshop(
     lock_mode: Any = "auto",
     fast: bool = True,
     seed: Path | None = None,
+    boot_iso: Path | None = None,
     jobs: int | None = None,
 ) -> Workshop:
+    if boot_iso is not None and not boot_iso.is_file():
+        raise AsrboxError(f"there is no file {boot_iso}", hint="give the vendor's boot.iso with --boot-iso")
     settings = Settings(
         store=(store or HERE / "build" / "store").absolute(),
         build=HERE / "build",
@@ -112,6 +116,7 @@ def _workshop(
         keyrings=tuple(path.absolute() for path in keyring),
         mode="fast" if fast else "release",
         seed=_checked_seed(seed, resolved) if seed else None,
+        boot_iso=boot_iso.absolute() if boot_iso else None,
         jobs=jobs,
     )
     return Workshop(resolved, settings, Store(settings.store))

@@ -1,7 +1,11 @@
-"""The ISO: everything laid out as docs/architecture.md says, written by xorriso, bit for bit the same every time."""
+"""The ISO: everything laid out as docs/architecture.md says, written by xorriso, bit for bit the same every time.
+
+There are two ways: a medium of our own, or the vendor's boot.iso with our files on it (docs/centos.md).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,9 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from builder import kickstart, log
 from builder.run import run
 from builder.step import Work
-from builder.tree import clamp
+from builder.tree import Tools, clamp
+from builder.vendor.menu import MenuOptions
+from builder.vendor.remake import remake
 
 DISK_GUID = "4c414201-0000-4000-8000-000000000001"
 
@@ -26,16 +33,9 @@ def iso(work: Work, _: Any) -> None:
     big = {
         "images/pxeboot/vmlinuz": work.inputs["initrd"] / "vmlinuz",
         "images/pxeboot/initrd.img": work.inputs["initrd"] / "initrd.img",
-        "LiveOS/squashfs.img": work.inputs["squashfs"] / "squashfs.img",
-        "asrbox/images.squashfs": work.inputs["imageset"] / "images.squashfs",
-        "asrbox/images.json": work.inputs["imageset"] / "images.json",
+        **_big_files(work),
     }
-    shutil.copytree(work.inputs["sbom"], medium / "asrbox/sbom")
-    _write(medium / "asrbox/distribution.json", json.dumps(work.options["distribution"], indent=1, ensure_ascii=False))
-    _write(medium / "asrbox/build.json", json.dumps({"steps": work.options["steps"]}, indent=1, sort_keys=True))
-    _write(medium / "ks.cfg", work.options["kickstart"])
-    if work.options["seed"] is not None:
-        _write(medium / "seed.toml", work.options["seed"])
+    _small_files(work, medium, work.options["kickstart"])
     _write(medium / ".discinfo", f"{work.epoch}.000000\n{work.options['label']}\nx86_64\nALL")
     _write(medium / ".treeinfo", _treeinfo(work))
     clamp(medium, work.epoch)
@@ -47,6 +47,55 @@ def iso(work: Work, _: Any) -> None:
     # The last change of all: any later write would make the implanted checksum wrong.
     run(["implantisomd5", target], log=work.log)
     shutil.rmtree(medium)
+
+
+def anaconda_iso(work: Work, tools: Tools) -> None:
+    """Body of the step `iso` on the vendor's boot.iso → out/<file name>. Options as for `iso`, and family, release.
+
+    The kickstart is rendered here: Anaconda compares the checksum of the host's image, which is known only now.
+    """
+    small = work.out / "small"
+    big = _big_files(work)
+    digest = _sha256(big["LiveOS/squashfs.img"])
+    text = kickstart.render(work.options["distribution"], work.options["family"], image_sha256=digest)
+    _small_files(work, small, text)
+    files = {str(path.relative_to(small)): path for path in sorted(small.rglob("*")) if path.is_file()}
+    title = f"Install {work.options['distribution']['title']['en']} {work.options['version']}"
+    report = remake(
+        tools.boot_iso or Path(),
+        work.out / work.options["file"],
+        add={**big, **files},
+        label=work.options["label"],
+        kickstart="ks.cfg",
+        menu=MenuOptions(title, arguments=("console=tty0", "console=ttyS0,115200")),
+        epoch=work.epoch,
+        log=work.log,
+        release=work.options["release"],
+    )
+    log.info(str(report))
+    shutil.rmtree(small)
+
+
+def _big_files(work: Work) -> dict[str, Path]:
+    return {
+        "LiveOS/squashfs.img": work.inputs["squashfs"] / "squashfs.img",
+        "asrbox/images.squashfs": work.inputs["imageset"] / "images.squashfs",
+        "asrbox/images.json": work.inputs["imageset"] / "images.json",
+    }
+
+
+def _small_files(work: Work, folder: Path, kickstart_text: str) -> None:
+    shutil.copytree(work.inputs["sbom"], folder / "asrbox/sbom")
+    _write(folder / "asrbox/distribution.json", json.dumps(work.options["distribution"], indent=1, ensure_ascii=False))
+    _write(folder / "asrbox/build.json", json.dumps({"steps": work.options["steps"]}, indent=1, sort_keys=True))
+    _write(folder / "ks.cfg", kickstart_text)
+    if work.options["seed"] is not None:
+        _write(folder / "seed.toml", work.options["seed"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(target: Path, text: str) -> None:

@@ -21,12 +21,16 @@ from appliances.base.agent import imagestream
 from appliances.base.installer.family import FAMILIES
 from builder import ansible, bootmedia, imageset, iso, kickstart, sbom, tree, wheels
 from builder.bases import LockedPackage
+from builder.errors import AsrboxError
+from builder.manifest import ElManifest
 from builder.resolve import Resolved, instance
 from builder.step import Step
+from builder.vendor import compare, fat, grubcfg, grubscript, isolinux, medium, menu, remake, treeinfo
 from builder.wheels import LockedWheel
 
 Mode = Literal["fast", "release"]
 GRUB_TIMEOUT = 5  # seconds
+VENDOR_CODE = (compare, fat, grubcfg, grubscript, isolinux, medium, menu, remake, treeinfo)
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,10 @@ class Pipeline:
         return self.steps["iso"]
 
 
-def iso_name(resolved: Resolved) -> str:
-    """File name of the ISO."""
+def iso_name(resolved: Resolved, *, anaconda: bool = False) -> str:
+    """File name of the ISO; `anaconda` for the one on the vendor's medium."""
     d = resolved.distribution
-    return f"{d.distribution}-{d.version}-{d.base}-x86_64.iso"
+    return f"{d.distribution}-{d.version}-{d.base}{'-anaconda' if anaconda else ''}-x86_64.iso"
 
 
 def epoch_of(resolved: Resolved) -> int:
@@ -185,23 +189,35 @@ def assemble(
         inputs={name: steps[f"packages:{name}"] for name in ("host", *names)},
         code=(sbom,),
     )
-    iso_inputs = {name.split(":")[0]: steps[name] for name in ("grub", "initrd", "squashfs:host", "imageset", "sbom")}
-    add(
-        "iso",
-        iso.iso,
-        options={
-            "file": iso_name(resolved),
-            "label": resolved.volume_label,
-            "version": resolved.distribution.version,
-            "distribution": resolved.as_json(),
-            "kickstart": kickstart.render(resolved.as_json(), resolved.base.family),
-            "seed": seed,
-            "steps": {name: step.id for name, step in steps.items()},
-        },
-        inputs=iso_inputs,
-        code=(iso,),
-    )
+    options: dict[str, Any] = {
+        "file": iso_name(resolved, anaconda=tools.boot_iso is not None),
+        "label": resolved.volume_label,
+        "version": resolved.distribution.version,
+        "distribution": resolved.as_json(),
+        "seed": seed,
+        "steps": {name: step.id for name, step in steps.items()},
+    }
+    parts = {name.split(":")[0]: steps[name] for name in ("squashfs:host", "imageset", "sbom")}
+    if tools.boot_iso is None:
+        options["kickstart"] = kickstart.render(resolved.as_json(), resolved.base.family)
+        own = {"grub": steps["grub"], "initrd": steps["initrd"], **parts}
+        add("iso", iso.iso, options=options, inputs=own, code=(iso,))
+    else:
+        options |= _vendor(resolved)
+        files = (tools.boot_iso, kickstart.FOLDER)
+        code = (iso, kickstart, *VENDOR_CODE)
+        add("iso", iso.anaconda_iso, options=options, inputs=parts, files=files, code=code)
     return Pipeline(steps)
+
+
+def _vendor(resolved: Resolved) -> dict[str, Any]:
+    """Options for a base whose vendor has a medium. Raises AsrboxError for others."""
+    if not isinstance(resolved.base, ElManifest):
+        raise AsrboxError(
+            f"{resolved.base.title} has no vendor's medium with Anaconda",
+            hint="leave --boot-iso out, or take a base of the family el with --base",
+        )
+    return {"family": resolved.base.family, "release": resolved.base.release}
 
 
 def _rows(locked: Sequence[LockedPackage] | Sequence[LockedWheel]) -> list[list[Any]]:

@@ -29,12 +29,16 @@ EMPTIED = ("var/log/journal", "var/cache/apt/archives", "var/lib/apt/lists", "tm
 
 @dataclass(frozen=True)
 class Tools:
-    """What the steps need but that cannot change their output: the package back end, the wheels, the checkout."""
+    """What the steps need but that cannot change their output: the package back end, the wheels, the checkout.
+
+    `boot_iso` is the vendor's medium, whose contents are an ingredient of the step that remakes it.
+    """
 
     base: Base
     wheel_pool: Path
     offline: bool
     root: Path
+    boot_iso: Path | None = None
 
 
 def locked(options: Sequence[Sequence[object]]) -> list[LockedPackage]:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from builder import log, pipeline, workshop
+from builder import log, workshop
 from builder.errors import AsrboxError
 from builder.run import run
 from builder.store import Store, remove
@@ -28,7 +28,7 @@ def build_twice(shop: workshop.Workshop, dist: Path, key: str | None) -> str:
             shop.pool.discard(step.id)
         with log.step("second build, with nothing of it in the store"):
             again, _ = workshop.build(shop, shop.pool)
-        name = pipeline.iso_name(shop.resolved)
+        name = str(steps.goal.options["file"])
         one, two = Store(first).out(steps.goal) / name, shop.pool.out(again.goal) / name
         if (digest := _sha256(one)) != _sha256(two):
             raise AsrboxError(

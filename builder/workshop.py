@@ -32,6 +32,7 @@ class Settings:
     keyrings: tuple[Path, ...] = ()
     mode: Mode = "fast"
     seed: str | None = None
+    boot_iso: Path | None = None
     jobs: int | None = None
 
 
@@ -48,7 +49,7 @@ class Workshop:
         s, root = self.settings, self.resolved.project.root
         sources = Sources(self.pool.pool, mirror=s.mirror, offline=s.offline, keyrings=s.keyrings, root=root)
         base = back_end(self.resolved.base.model_dump(), sources)
-        return Tools(base, self.pool.wheels, s.offline, root)
+        return Tools(base, self.pool.wheels, s.offline, root, s.boot_iso)
 
     def locks(self, tools: Tools) -> Locks:
         """The committed locks, or fresh ones where they no longer serve and the mode allows it."""
@@ -98,7 +99,7 @@ def build(workshop: Workshop, store: Store, goals: list[str] | None = None) -> t
 
 def publish(workshop: Workshop, store: Store, steps: Pipeline, dist: Path, key: str | None = None) -> Path:
     """Put the ISO, its checksum and (with a key) its signature into `dist`; whole or not at all."""
-    name = pipeline.iso_name(workshop.resolved)
+    name = str(steps.goal.options["file"])
     source, target, mark = store.out(steps.goal) / name, dist / name, dist / f".{name}.step"
     dist.mkdir(parents=True, exist_ok=True)
     current = mark.is_file() and mark.read_text() == f"{steps.goal.id}\n" and target.is_file()
