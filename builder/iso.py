@@ -5,7 +5,6 @@ There are two ways: a medium of our own, or the vendor's boot.iso with our files
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import kickstart, log
+from builder.bases.pool import sha256
 from builder.run import run
 from builder.step import Work
 from builder.tree import Tools, clamp
@@ -56,7 +56,7 @@ def anaconda_iso(work: Work, tools: Tools) -> None:
     """
     small = work.out / "small"
     big = _big_files(work)
-    digest = _sha256(big["LiveOS/squashfs.img"])
+    digest = sha256(big["LiveOS/squashfs.img"])
     text = kickstart.render(work.options["distribution"], work.options["family"], image_sha256=digest)
     _small_files(work, small, text)
     files = {str(path.relative_to(small)): path for path in sorted(small.rglob("*")) if path.is_file()}
@@ -91,11 +91,6 @@ def _small_files(work: Work, folder: Path, kickstart_text: str) -> None:
     _write(folder / "ks.cfg", kickstart_text)
     if work.options["seed"] is not None:
         _write(folder / "seed.toml", work.options["seed"])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(target: Path, text: str) -> None:

@@ -15,12 +15,14 @@ import dataclasses
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from appliances.base.agent import imagestream
 from appliances.base.installer.family import FAMILIES
 from builder import ansible, bootmedia, imageset, iso, kickstart, sbom, tree, wheels
 from builder.bases import LockedPackage
+from builder.bases.pool import sha256
 from builder.errors import AsrboxError
 from builder.manifest import ElManifest
 from builder.resolve import Resolved, instance
@@ -189,7 +191,7 @@ def assemble(
         inputs={name: steps[f"packages:{name}"] for name in ("host", *names)},
         code=(sbom,),
     )
-    options: dict[str, Any] = {
+    medium_options: dict[str, Any] = {
         "file": iso_name(resolved, anaconda=tools.boot_iso is not None),
         "label": resolved.volume_label,
         "version": resolved.distribution.version,
@@ -199,25 +201,24 @@ def assemble(
     }
     parts = {name.split(":")[0]: steps[name] for name in ("squashfs:host", "imageset", "sbom")}
     if tools.boot_iso is None:
-        options["kickstart"] = kickstart.render(resolved.as_json(), resolved.base.family)
+        medium_options["kickstart"] = kickstart.render(resolved.as_json(), resolved.base.family)
         own = {"grub": steps["grub"], "initrd": steps["initrd"], **parts}
-        add("iso", iso.iso, options=options, inputs=own, code=(iso,))
+        add("iso", iso.iso, options=medium_options, inputs=own, code=(iso,))
     else:
-        options |= _vendor(resolved)
-        files = (tools.boot_iso, kickstart.FOLDER)
+        medium_options |= _vendor(resolved, tools.boot_iso)
         code = (iso, kickstart, *VENDOR_CODE)
-        add("iso", iso.anaconda_iso, options=options, inputs=parts, files=files, code=code)
+        add("iso", iso.anaconda_iso, options=medium_options, inputs=parts, files=(kickstart.FOLDER,), code=code)
     return Pipeline(steps)
 
 
-def _vendor(resolved: Resolved) -> dict[str, Any]:
+def _vendor(resolved: Resolved, boot_iso: Path) -> dict[str, Any]:
     """Options for a base whose vendor has a medium. Raises AsrboxError for others."""
     if not isinstance(resolved.base, ElManifest):
         raise AsrboxError(
             f"{resolved.base.title} has no vendor's medium with Anaconda",
             hint="leave --boot-iso out, or take a base of the family el with --base",
         )
-    return {"family": resolved.base.family, "release": resolved.base.release}
+    return {"family": resolved.base.family, "release": resolved.base.release, "boot_iso": sha256(boot_iso)}
 
 
 def _rows(locked: Sequence[LockedPackage] | Sequence[LockedWheel]) -> list[list[Any]]:
