@@ -17,7 +17,9 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("out", type=PATH)
 @click.option("--pool", type=PATH, default=ROOT / "build/store/pool", help="Folder of .deb files.  [build/store/pool]")
-@click.option("--lock", "lock_file", type=PATH, default=ROOT / "distro/locks/debian-13.json", help="Lock of a Debian base.")
+@click.option(
+    "--lock", "lock_file", type=PATH, default=ROOT / "distro/locks/debian-13.json", help="Lock of a Debian base."
+)
 def main(out: Path, pool: Path, lock_file: Path) -> None:
     """Make the synthetic RPM distribution of the tests below OUT and print its mirror folder.
 

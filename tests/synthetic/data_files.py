@@ -77,8 +77,6 @@ class ElNames(RootModel[dict[str, ElName]]):
     """names.yaml."""
 
 
-
-
 def read_recipes(folder: Path, packages: set[str]) -> Recipes:
     """data/recipes.yaml. Raises AsrboxError or ErrorList: not of this shape, or about a package the lock has not."""
     file = read_yaml(folder / "recipes.yaml")
@@ -96,7 +94,7 @@ def read_recipes(folder: Path, packages: set[str]) -> Recipes:
 
 
 def read_names(folder: Path, packages: set[str]) -> dict[str, ElName]:
-    """data/names.yaml. Raises AsrboxError or ErrorList like `read_recipes`; `packages` are those that are not left out."""
+    """data/names.yaml; `packages` are those that are not left out. Raises AsrboxError or ErrorList like the above."""
     file = read_yaml(folder / "names.yaml")
     names = parse(file, ElNames).root
     _raise(

@@ -22,6 +22,7 @@ class Deb:
     depends: tuple[tuple[str, ...], ...]
     provides: tuple[tuple[str, str], ...]
     conffiles: frozenset[str]
+    essential: bool
     root: Path
 
 
@@ -40,6 +41,7 @@ def unpack(file: Path, folder: Path) -> Deb:
         (*relations(fields.get("Pre-Depends", "")), *relations(fields.get("Depends", ""))),
         _provides(fields.get("Provides", "")),
         frozenset(line for line in listed if line.startswith("/")),
+        fields.get("Essential") == "yes",
         folder,
     )
 
@@ -105,4 +107,3 @@ def requirements(deb: Deb, debs: Mapping[str, Deb], left_out: Mapping[str, str])
                 hint="the lock is not closed: run: asrbox lock",
             )
     return sorted(found - {deb.name})
-

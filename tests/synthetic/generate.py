@@ -21,7 +21,7 @@ from tests.synthetic.accounts import write_accounts
 from tests.synthetic.data_files import ElName, Recipe, Recipes, check_wanted, read_names, read_recipes
 from tests.synthetic.deb import Deb, evr, requirements, unpack
 from tests.synthetic.package import Package, Script
-from tests.synthetic.repository import JOBS, KEY_FILE, index, lay_out, signer
+from tests.synthetic.repository import KEY_FILE, index, lay_out, signer
 from tests.synthetic.root import SKELETON, Root, remove_unpacked
 from tests.synthetic.spec import render
 
@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 DATA = HERE / "data"
 PAYLOAD = "w1.zstdio"  # the files are read once or twice: speed before size
 DAY = 86400
+JOBS = 2
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,7 @@ class Mirror:
     key: Path
 
 
-def generate(
-    pool: Path, lock_file: Path, out: Path, *, manifests: Path | None = None, data: Path = DATA
-) -> Mirror:
+def generate(pool: Path, lock_file: Path, out: Path, *, manifests: Path | None = None, data: Path = DATA) -> Mirror:
     """The synthetic distribution of the packages of a Debian lock, made below `out` unless it is there already.
 
     `pool` is a folder of <sha256>.deb (only read); `manifests` is a checkout whose `el:` names must all be known.
@@ -91,7 +90,7 @@ def _make(
     with log.step(f"build {len(packages)} RPMs"):
         built = _build(work, packages, epoch)
     mirror = work / "mirror"
-    with log.step("sign and index"), signer(key, epoch) as signing:
+    with log.step("sign and index"), signer(key, epoch, key.with_name("signing.log")) as signing:
         signing.sign_packages(lay_out(mirror, built, recipes.repositories))
         index(mirror, list(recipes.repositories), data / "comps.xml", signing, epoch)
 
@@ -120,6 +119,8 @@ def _convert(
         packages[deb.name] = package = _of_deb(deb)
         package.requires.update(requirements(deb, debs, left_out))
         root.take(package, deb)
+    if SKELETON in packages:  # nobody depends on what is essential, Debian has it always
+        packages[SKELETON].requires.update(deb.name for deb in debs.values() if deb.essential and deb.name != SKELETON)
     for name, own in recipes.own.items():
         packages[name] = Package(name, own.version, own.summary, own.summary)
     if "base-passwd" in packages:
@@ -149,7 +150,7 @@ def _of_deb(deb: Deb) -> Package:
         deb.name,
         version,
         f"{deb.summary} (synthetic)",
-        f"The Debian package {deb.name} {deb.version}, repackaged for the tests of asrbox. This is no package of CentOS.",
+        f"The Debian package {deb.name} {deb.version}, repackaged for tests of asrbox. It is no package of CentOS.",
         epoch=epoch,
         release=release,
         noarch=deb.architecture == "all",
@@ -180,6 +181,8 @@ def _give_el_name(packages: dict[str, Package], name: str, entry: ElName, root: 
 
 def _build(work: Path, packages: list[Package], epoch: int) -> dict[str, Path]:
     """Run rpmbuild → package name → its file."""
+    build_log = work.parent / "rpmbuild.log"
+    build_log.unlink(missing_ok=True)
     spec = work / "synthetic.spec"
     spec.write_text(render(packages, work / "root", PAYLOAD))
     home = work / "home"
@@ -188,14 +191,14 @@ def _build(work: Path, packages: list[Package], epoch: int) -> dict[str, Path]:
     for name, value in {"_topdir": work / "rpmbuild", "_dbpath": home / "rpmdb", "_tmppath": home}.items():
         command += ["--define", f"{name} {value}"]
     environment = {"HOME": str(home), "SOURCE_DATE_EPOCH": str(epoch)}
-    run([*command, spec], env=environment, log=work.parent / "rpmbuild.log")
+    run([*command, spec], env=environment, log=build_log)
     built = {file.name: file for file in (work / "rpmbuild/RPMS").glob("*/*.rpm")}
     found = {}
     for package in packages:
         architecture = "noarch" if package.noarch else "x86_64"
         file = f"{package.name}-{package.version}-{package.release}.{architecture}.rpm"
         if file not in built:
-            raise AsrboxError(f"rpmbuild made no {file}", hint=f"read {work.parent / 'rpmbuild.log'}")
+            raise AsrboxError(f"rpmbuild made no {file}", hint=f"read {build_log}")
         found[package.name] = built[file]
     return found
 
@@ -223,4 +226,3 @@ def _alone(out: Path) -> Iterator[None]:
             log.info(f"waiting for another generator in {out}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-

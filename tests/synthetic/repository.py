@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,28 +16,22 @@ from builder.run import run
 
 KEY_FILE = "RPM-GPG-KEY-asrbox-synthetic"
 USER = "asrbox synthetic packages (made for a test) <synthetic@asrbox.internal>"
-JOBS = 2
 
 
 class Signer:
-    """Signs with the test key in `file` (armoured secret key, made when absent), at the time `epoch` (seconds).
+    """Signs with the key in the GnuPG folder `home`, at the time `epoch` (seconds)."""
 
-    GnuPG works in a private folder with a short name, as its socket needs one.
-    """
-
-    def __init__(self, home: Path, epoch: int) -> None:
-        self._home = home
-        self._environment = {"GNUPGHOME": str(home), "HOME": str(home)}
+    def __init__(self, home: Path, epoch: int, log: Path) -> None:
+        self._log = log
+        self._environment = {"GNUPGHOME": str(home), "HOME": str(home), "GPG_TTY": "none"}
         moment = datetime.datetime.fromtimestamp(epoch, datetime.UTC)
         self._clock = f"--faked-system-time={moment:%Y%m%dT%H%M%S}!"
 
     def sign_packages(self, files: Sequence[Path]) -> None:
-        """Sign RPMs in place."""
+        """Sign RPMs in place, one after the other: GnuPG's agent serves one caller well."""
         macros = {"__gpg": "/usr/bin/gpg", "_gpg_name": USER, "_gpg_sign_cmd_extra_args": self._clock}
         defines = [word for name, value in macros.items() for word in ("--define", f"{name} {value}")]
-        shares = [share for share in (files[start::JOBS] for start in range(JOBS)) if share]
-        with ThreadPoolExecutor(JOBS) as pool:
-            list(pool.map(lambda share: self._run("rpmsign", *defines, "--addsign", *share), shares))
+        self._run("rpmsign", *defines, "--addsign", *files)
 
     def sign_file(self, file: Path) -> None:
         """Make a detached, armoured signature beside a file."""
@@ -48,13 +41,8 @@ class Signer:
         """Write the public key."""
         self._gpg("--armor", "--output", target, "--export", USER)
 
-    def _gpg(self, *arguments: str | Path) -> None:
-        self._run("gpg", "--batch", "--yes", "--pinentry-mode=loopback", "--passphrase=", self._clock, *arguments)
-
-    def _run(self, *command: str | Path) -> None:
-        run(command, env=self._environment)
-
-    def _open(self, file: Path) -> None:
+    def open(self, file: Path) -> None:
+        """Take the key in `file` (armoured secret key), or make one and keep it there."""
         if not file.is_file():
             self._gpg("--quick-generate-key", USER, "rsa3072", "sign", "never")
             temporary = file.with_name(f".{file.name}")
@@ -63,20 +51,28 @@ class Signer:
             return
         self._gpg("--import", file)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End GnuPG's agent."""
         self._run("gpgconf", "--kill", "gpg-agent")
+
+    def _gpg(self, *arguments: str | Path) -> None:
+        self._run("gpg", "--batch", "--yes", "--pinentry-mode=loopback", "--passphrase=", self._clock, *arguments)
+
+    def _run(self, *command: str | Path) -> None:
+        run(command, env=self._environment, log=self._log)
 
 
 @contextlib.contextmanager
-def signer(file: Path, epoch: int) -> Iterator[Signer]:
-    """A signer that leaves no agent and no folder behind."""
+def signer(file: Path, epoch: int, log: Path) -> Iterator[Signer]:
+    """A signer that leaves no agent and no folder behind; what the programs say goes to `log`."""
+    # a folder with a short name, since the agent has a socket in it
     with tempfile.TemporaryDirectory(prefix="synthetic-gpg-", ignore_cleanup_errors=True) as name:
-        opened = Signer(Path(name), epoch)
+        opened = Signer(Path(name), epoch, log)
         try:
-            opened._open(file)
+            opened.open(file)
             yield opened
         finally:
-            opened._close()
+            opened.close()
 
 
 def repository_of(name: str, repositories: Mapping[str, Sequence[str]]) -> str:

@@ -15,7 +15,7 @@ from builder.bases.debian_tree import FILES
 from builder.errors import AsrboxError
 from tests.synthetic.data_files import FromFile, Recipe
 from tests.synthetic.deb import Deb
-from tests.synthetic.package import Entry, Package
+from tests.synthetic.package import Entry, Kind, Package
 
 SKELETON = "base-files"  # its folders are everybody's: no other package lists them
 PASSWD = "usr/share/base-passwd"
@@ -127,7 +127,8 @@ class Root:
             )
 
     def _remove(self, package: Package, path: str) -> None:
-        gone = [name for name in package.files if name == path or name.startswith(f"{path}/")]
+        below = (name for name in package.files if name == path or name.startswith(f"{path}/"))
+        gone = sorted(below, reverse=True)  # what is in a folder before the folder
         if not gone:
             self._need(package, path, "remove")
         for name in gone:
@@ -135,6 +136,8 @@ class Root:
             if package.files.pop(name).kind != "folder":
                 place.unlink()
                 del self._owner_of[name]
+            elif not any(place.iterdir()):
+                place.rmdir()
 
     def _edit(self, package: Package, path: str, pairs: dict[str, str]) -> None:
         self._need(package, path, "edits")
@@ -159,7 +162,12 @@ class Root:
         return accounts[number]
 
     def _leaves_out(self, path: str, source: Path) -> bool:
-        """Whether the paths of our dpkg configuration leave this file out; folders only when nothing is in them."""
+        """Whether the paths of our dpkg configuration leave this file out; folders only when nothing is in them.
+
+        A link in the folder of documents stays: the package has the licence of another one.
+        """
+        if source.is_symlink() and source.parent.match("usr/share/doc"):
+            return False
         keep = True
         for pattern, includes in self._excluded:
             if fnmatch.fnmatchcase(path, pattern):
@@ -186,13 +194,13 @@ def _walk(root: Path) -> list[tuple[str, Path]]:
     return sorted(found)
 
 
-def _kind(info: os.stat_result) -> str:
+def _kind(info: os.stat_result) -> Kind:
     if stat.S_ISLNK(info.st_mode):
         return "link"
     return "folder" if stat.S_ISDIR(info.st_mode) else "file"
 
 
-def _entry(kind: str, mode: str, *, config: bool = False) -> Entry:
+def _entry(kind: Kind, mode: str, *, config: bool = False) -> Entry:
     digits, owner, group = (mode.split(" ") + ["root", "root"])[:3]
     return Entry(kind, digits, owner, group, config=config)
 

@@ -78,7 +78,7 @@ def _package(package: Package) -> str:
 
 
 def _file(path: str, entry: Entry) -> str:
-    if not re.fullmatch(r"[\w@%+=:,./~^\[ -]+", path):
+    if not re.fullmatch(r"[\w@+=:,./~^\[ -]+", path):
         raise AsrboxError(f"the name {path!r} cannot be written into a spec file", hint="leave it out in a recipe")
     words = []
     if entry.config:
@@ -93,7 +93,7 @@ def _file(path: str, entry: Entry) -> str:
         words.append(f"%attr({entry.mode}, {entry.owner}, {entry.group})")
     else:
         words.append("%attr(-, root, root)")
-    return " ".join([*words, f'"{_escaped(path)}"'])
+    return " ".join([*words, f'"{path}"'])
 
 
 def _script(text: str) -> str:
