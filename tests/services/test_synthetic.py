@@ -15,7 +15,6 @@ from builder.bases import LockedPackage
 from builder.errors import AsrboxError
 from builder.lock import Lock
 from builder.run import run
-from tests.synthetic.data_files import check_wanted, read_names
 from tests.synthetic.generate import Mirror, generate
 
 RECIPES = """
@@ -192,7 +191,16 @@ def test_what_is_left_out_is_nowhere(mirror: Mirror) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="rpm --root needs root")
 def test_rpm_installs_it_into_an_empty_root(mirror: Mirror, tmp_path: Path) -> None:
     files = [rpm_file(mirror, "BaseOS", name) for name in ("trial-release", "el-program")]
-    root = ["rpm", "--root", tmp_path, "--dbpath", "/var/lib/rpm", "--noscripts", "--nodeps", "--nosignature"]
+    root: list[str | Path] = [
+        "rpm",
+        "--root",
+        tmp_path,
+        "--dbpath",
+        "/var/lib/rpm",
+        "--noscripts",
+        "--nodeps",
+        "--nosignature",
+    ]
     run([*root, "--install", *files, rpm_file(mirror, "BaseOS", "program")])
     assert (tmp_path / "usr/lib/os-release").read_text() == 'NAME="synthetic"\n'
     assert (tmp_path / "usr/share/odd/two words, [~@").read_text() == "odd names too\n"
@@ -215,17 +223,3 @@ def test_a_package_that_the_pool_lacks_is_named(trial: Path, tmp_path: Path) -> 
     with pytest.raises(AsrboxError, match=r"lacks 2 packages of the lock: library, program") as failure:
         generate(tmp_path / "pool", trial / "lock.json", tmp_path / "out", data=trial / "data")
     assert "make iso" in str(failure.value)
-
-
-def test_an_el_name_that_nobody_knows_is_refused_with_its_file(trial: Path, tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images/host.yaml").write_text("image: host\npackages:\n  el:\n    - el-program\n    - unheard-of\n")
-    with pytest.raises(AsrboxError, match="knows no EL package unheard-of") as failure:
-        check_wanted(tmp_path, read_names(trial / "data", {"program", "library"}))
-    assert "images/host.yaml:5" in str(failure.value)
-
-
-def test_a_name_that_stands_for_a_package_the_lock_has_not_is_refused(trial: Path) -> None:
-    with pytest.raises(AsrboxError, match="the lock has no package library") as failure:
-        read_names(trial / "data", {"program"})
-    assert "names.yaml:3" in str(failure.value)
