@@ -1,0 +1,4 @@
+-- Nothing is there yet, not even a shell.
+for _, folder in ipairs({"/dev", "/proc", "/sys"}) do
+  posix.mkdir(folder)
+end

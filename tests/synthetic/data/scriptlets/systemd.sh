@@ -1,0 +1,2 @@
+journalctl --update-catalog
+systemd-sysusers

@@ -1,0 +1,2 @@
+systemd-sysusers
+rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow-
