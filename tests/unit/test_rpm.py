@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from builder import lock, pipeline
 from builder.bases import LockedPackage, Sources, back_end, rpm_curl
+from builder.bases.rpm_database import seal
 from builder.bases.rpm_keys import _fingerprints
 from builder.bases.rpm_repositories import as_url, find, rows_named
 from builder.bases.rpm_tree import failed_scriptlets
@@ -48,6 +51,34 @@ def test_a_failed_scriptlet_is_found_in_what_rpm_prints(line: str, told: str) ->
 @pytest.mark.parametrize("line", ["the scriptlet failed to be funny", "warning: /etc/passwd created as .rpmnew", ""])
 def test_other_lines_are_no_failure(line: str) -> None:
     assert failed_scriptlets(line) == []
+
+
+def database(path: Path, *history: str) -> Path:
+    """A database in the way of rpm's: a table with an index, written in turns through a journal beside the file."""
+    path.unlink(missing_ok=True)
+    statements = ["PRAGMA journal_mode = WAL", "CREATE TABLE packages (id INTEGER PRIMARY KEY, name TEXT, blob BLOB)"]
+    statements += ["CREATE INDEX names ON packages (name)", *history]
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return path
+
+
+def test_a_sealed_database_depends_on_its_rows_alone(tmp_path: Path) -> None:
+    rows = [f"INSERT INTO packages VALUES ({number}, 'p{number}', zeroblob({number * 500}))" for number in range(1, 60)]
+    other = "INSERT INTO packages VALUES (99, 'left again', randomblob(9000))"
+    straight = database(tmp_path / "straight", *rows)
+    detour = database(tmp_path / "detour", *reversed(rows), other, "DELETE FROM packages WHERE id = 99", "ANALYZE")
+    assert straight.read_bytes() != detour.read_bytes()
+    database(tmp_path / "analyzed", *rows, "ANALYZE").rename(straight)  # rpm itself asks for it when it closes
+
+    seal(straight)
+    seal(detour)
+
+    assert straight.read_bytes() == detour.read_bytes()
+    with contextlib.closing(sqlite3.connect(straight)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("SELECT count(*), sum(length(blob)) FROM packages").fetchone() == (59, 885_000)
 
 
 def test_only_a_package_with_a_key_of_its_own_has_that_column(tmp_path: Path) -> None:
