@@ -97,12 +97,13 @@ def fetch(files: Sequence[Download], folder: Path) -> dict[Path, str]:
     failed: dict[Path, str] = {}
     waiting = [file for file in files if not _complete(file)]
     for pause in (*PAUSES, None):
-        waiting, failed = _attempt(waiting, folder)
+        waiting, why = _attempt(waiting, folder)
+        failed |= why
         if not waiting or pause is None:
             break
         log.info(f"the connection broke for {len(waiting)} files: trying again in {pause:.0f} s")
         time.sleep(pause)
-    return failed
+    return {file.target: failed[file.target] for file in files if file.target in failed and not _complete(file)}
 
 
 def _attempt(files: Sequence[Download], folder: Path) -> tuple[list[Download], dict[Path, str]]:
