@@ -181,6 +181,7 @@ def test_an_appliance_is_added_to_a_container_and_comes_out_the_same_each_time(b
         made.append(snapshot(tree))
 
     assert names(trees["routers"]) == ["libgreet", "router"]
+    assert os.listxattr(tmp_path / "one/usr/bin/router") == ["security.capability"]
     assert rpm_database.installed(tmp_path / "one", "/var/lib/rpm") >= {("router", "1:2.0-1", "noarch")}
     assert made[0] == made[1]
 
