@@ -12,7 +12,7 @@ import pytest
 from builder import lock, pipeline
 from builder.bases import LockedPackage, Sources, back_end, rpm_curl
 from builder.bases.rpm_database import seal
-from builder.bases.rpm_keys import _fingerprints
+from builder.bases.rpm_keys import Key, Trust, _fingerprints
 from builder.bases.rpm_repositories import as_url, find, rows_named
 from builder.bases.rpm_tree import failed_scriptlets
 from builder.errors import AsrboxError
@@ -130,6 +130,27 @@ def test_a_repository_of_the_lock_that_the_base_does_not_have_is_named() -> None
 def test_fingerprints_of_a_key_are_those_of_its_parts_too() -> None:
     colons = "pub:-:x\nfpr:::::::::AAAA:\nuid:-\nsub:-\nfpr:::::::::BBBB:\npub:-\nfpr:::::::::CCCC:\n"
     assert _fingerprints(colons) == [("AAAA", "BBBB"), ("CCCC",)]
+
+
+@pytest.mark.parametrize(
+    ("good", "lines", "told"),
+    [
+        (True, ["Header V4 RSA/SHA256 Signature, key ID 8483c65d: OK", "Payload SHA256 digest: OK"], KEY),
+        (True, [f"Header OpenPGP V4 RSA/SHA256 signature, key fingerprint: {KEY.lower()}: OK"], KEY),
+        (True, ["Header V4 RSA/SHA256 Signature, key ID 00000ABC: OK"], KEY),
+        (False, ["Header V4 RSA/SHA256 Signature, key ID 8483c65d: OK", "Payload SHA256 digest: NOTFOUND"],
+         "bash: rpm does not vouch for the whole file: "),
+        (False, ["Header V4 RSA/SHA256 Signature, key ID 8483c65d: OK", "MD5 digest: BAD (Expected 1 != 2)"],
+         "bash: the file was changed after it was signed"),
+        (False, ["Header V4 EdDSA/SHA256 Signature, key ID ce102b32: NOKEY"],
+         "bash is signed with the key CE102B32, which its repository does not trust"),
+        (False, ["RSA signature: NOTFOUND", "MD5 digest: OK"], "bash is not signed"),
+    ],
+)  # fmt: skip
+def test_what_rpmkeys_says_of_a_file(good: bool, lines: list[str], told: str) -> None:
+    trust = Trust(Path("nowhere"), (Key(KEY, (KEY, "F" * 32 + "00000ABC"), ""),))
+
+    assert str(trust._verdict("bash", good, lines)).startswith(told)
 
 
 @pytest.mark.parametrize("name", ["centos-stream-9", "centos-stream-10"])
