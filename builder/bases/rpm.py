@@ -12,7 +12,17 @@ from types import ModuleType
 from typing import Any
 
 from builder import log as console
-from builder.bases import Base, LockedPackage, Sources, debian_tree, package_url, rpm_curl, rpm_keys, rpm_tree
+from builder.bases import (
+    Base,
+    LockedPackage,
+    Sources,
+    debian_tree,
+    package_url,
+    rpm_curl,
+    rpm_database,
+    rpm_keys,
+    rpm_tree,
+)
 from builder.bases.pool import Pool, batches, sha256
 from builder.bases.rpm_curl import Download, is_local, local_path
 from builder.bases.rpm_dnf import Solver, Wanted, path_of, repository_of
@@ -40,7 +50,7 @@ class RpmBase(Base, family="el"):
 
     @property
     def code(self) -> tuple[ModuleType, ...]:
-        return (rpm_tree, debian_tree)  # the second for the namespaces
+        return (rpm_tree, rpm_database, debian_tree)  # the last for the namespaces
 
     @property
     def files(self) -> tuple[Path, ...]:

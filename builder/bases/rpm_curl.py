@@ -30,7 +30,7 @@ WAYS_ON = (
 
 @dataclass(frozen=True)
 class Download:
-    """One file to fetch: where from, where to, how many bytes it has."""
+    """One file to fetch: where from, where to (in the folder of all of them), how many bytes it has."""
 
     url: str
     target: Path
@@ -65,7 +65,17 @@ def get(url: str, target: Path) -> bool:
         target.write_bytes(local_path(url).read_bytes())
         return True
     form = "%{http_code}\t%{errormsg}"
-    options = ["--silent", "--location", "--globoff", *FIRST_CONTACT, "--output", str(target), "--write-out", form]
+    options = [
+        "--disable",
+        "--silent",
+        "--location",
+        "--globoff",
+        *FIRST_CONTACT,
+        "--output",
+        str(target),
+        "--write-out",
+        form,
+    ]
     done = run(["curl", *options, url], ok_codes=ANY_CODE)
     status, _, said = done.stdout.partition("\t")
     if done.code in NOBODY_ANSWERS:
@@ -82,17 +92,18 @@ def get(url: str, target: Path) -> bool:
 def fetch(files: Sequence[Download], folder: Path) -> dict[Path, str]:
     """Fetch files, going on with those that are half there → {target: why not} for those that failed.
 
-    `folder` holds the list that curl reads. A broken connection is tried again a few times; what has arrived stays.
+    All targets are in `folder`. A broken connection is tried again a few times; what has arrived stays.
     """
     failed: dict[Path, str] = {}
     waiting = [file for file in files if not _complete(file)]
     for pause in (*PAUSES, None):
-        waiting, failed = _attempt(waiting, folder)
+        waiting, why = _attempt(waiting, folder)
+        failed |= why
         if not waiting or pause is None:
             break
         log.info(f"the connection broke for {len(waiting)} files: trying again in {pause:.0f} s")
         time.sleep(pause)
-    return failed
+    return {file.target: failed[file.target] for file in files if file.target in failed and not _complete(file)}
 
 
 def _attempt(files: Sequence[Download], folder: Path) -> tuple[list[Download], dict[Path, str]]:
@@ -100,12 +111,12 @@ def _attempt(files: Sequence[Download], folder: Path) -> tuple[list[Download], d
     if not files:
         return [], {}
     listed = folder / "files.curl"
-    listed.write_text("".join(f'url = "{_quoted(file.url)}"\noutput = "{file.target}"\n' for file in files))
+    listed.write_text("".join(f'url = "{_quoted(file.url)}"\noutput = "{file.target.name}"\n' for file in files))
     form = r"%{exitcode}\t%{http_code}\t%{filename_effective}\t%{errormsg}\n"
-    options = ["--silent", "--fail", "--location", "--globoff", "--continue-at", "-", *DOWNLOAD]
-    done = run(["curl", *options, "--write-out", form, "--config", listed], ok_codes=ANY_CODE)
+    options = ["--disable", "--silent", "--fail", "--location", "--globoff", "--continue-at", "-", *DOWNLOAD]
+    done = run(["curl", *options, "--write-out", form, "--config", listed], cwd=folder, ok_codes=ANY_CODE)
     rows = [line.split("\t", 3) for line in done.stdout.splitlines()]
-    said = {Path(name): (int(code), status, message) for code, status, name, message in rows}
+    said = {folder / name: (int(code), status, message) for code, status, name, message in rows}
     again: list[Download] = []
     failed: dict[Path, str] = {}
     for file in files:

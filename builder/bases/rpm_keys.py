@@ -70,9 +70,14 @@ class Trust:
                 f"{package} is not signed", hint="take the signed package, or sign it with a key given by --keyring"
             )
         for key, verdict in signatures:
-            primary = [whole for part, whole in self._parts.items() if part.endswith(key.upper())]
-            if verdict == "OK" and good and len(set(primary)) == 1:
-                return primary[0]
+            primary = {whole for part, whole in self._parts.items() if part.endswith(key.upper())}
+            if verdict == "OK" and len(primary) == 1:
+                if good:
+                    return primary.pop()
+                return AsrboxError(
+                    f"{package}: rpm does not vouch for the whole file: {'; '.join(line.strip() for line in lines)}",
+                    hint="a package must have a digest of its contents too: sign it with rpm 4.14 or newer",
+                )
         key = signatures[0][0].upper()
         return AsrboxError(
             f"{package} is signed with the key {key}, which its repository does not trust",
@@ -81,23 +86,24 @@ class Trust:
 
 
 def _checked(database: Path, files: Sequence[Path]) -> dict[Path, tuple[bool, list[str]]]:
-    """What rpmkeys says of each file, and whether all files were good."""
+    """Whether rpmkeys finds all of a file good, and what it says of it."""
     if not files:
         return {}
     options = ["--dbpath", str(database), "--define", "_pkgverify_level all", "--checksig", "--verbose"]
     done = run(["rpmkeys", *options, *files], ok_codes=tuple(range(256)), env={"HOME": str(database)})
+    if done.code != 0 and len(files) > 1:  # the exit code is one for all
+        return {path: _checked(database, [path])[path] for path in files}
     found: dict[Path, tuple[bool, list[str]]] = {}
     lines: list[str] = []
     for line in done.stdout.splitlines():
         if line.endswith(":") and not line.startswith(" "):
             lines = []
-            found[Path(line[:-1])] = (True, lines)
+            found[Path(line[:-1])] = (done.code == 0, lines)
         else:
             lines.append(line)
     for path in files:
-        if path not in found:
-            said = next((line for line in done.stderr.splitlines() if path.name in line), done.stderr.strip())
-            found[path] = (False, [f"{said}: BAD"])
+        if path not in found or not found[path][1]:  # no package at all
+            found[path] = (False, [f"{done.stderr.strip()}: BAD"])
     return found
 
 

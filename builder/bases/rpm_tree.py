@@ -9,14 +9,12 @@ import contextlib
 import os
 import re
 import shutil
-import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from builder import log as console
-from builder.bases import LockedPackage
+from builder.bases import LockedPackage, rpm_database
 from builder.bases.debian_tree import NAMESPACES, UMASK
 from builder.errors import AsrboxError
 from builder.run import run
@@ -25,7 +23,6 @@ FILES = Path(__file__).parent / "rpm_files"
 CONTEXTS = "etc/selinux/targeted/contexts/files/file_contexts"
 RELABEL = ".autorelabel"
 ANY_CODE = tuple(range(256))  # rpm exits with the number of packages that failed
-_FORM = r"%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\n"
 _FAILED = (
     re.compile(r"%?(?P<scriptlet>\w+)\((?P<package>[^()\s]+)\) scriptlet failed(?:, (?P<why>.*))?"),
     re.compile(r'lua script failed: \[string "%?(?P<scriptlet>\w+)\((?P<package>[^()\s]+)\)"\](?P<why>.*)'),
@@ -66,21 +63,8 @@ def bootstrap(tree: Path, files: Mapping[LockedPackage, Path], database: str, *,
 def add(tree: Path, files: Mapping[LockedPackage, Path], database: str, *, epoch: int, log: Path) -> None:
     """Install more packages into a tree that `bootstrap` made. Raises AsrboxError like `bootstrap`."""
     if files:
-        _assert_database(tree, database)
-        _install(tree, files, database, installed(tree, database), epoch, log)
-
-
-def installed(tree: Path, database: str) -> set[tuple[str, str, str]]:
-    """(name, version, architecture) of every package in a tree; the version with its epoch unless that is 0.
-
-    Reads a copy of the package database, since rpm writes beside the one that it reads.
-    """
-    with tempfile.TemporaryDirectory(prefix="asrbox-rpmdb-") as copy:
-        shutil.copyfile(tree / database.lstrip("/") / "rpmdb.sqlite", Path(copy, "rpmdb.sqlite"))
-        options = ["--dbpath", copy, "--noplugins", "--query", "--all", "--queryformat", _FORM]
-        done = run(["rpm", *options], env={"HOME": copy})
-    rows = (line.split("\t") for line in done.stdout.splitlines())
-    return {(name, version.removeprefix("0:"), architecture) for name, version, architecture in rows}
+        rpm_database.assert_in_place(tree, database)
+        _install(tree, files, database, rpm_database.installed(tree, database), epoch, log)
 
 
 def licence_tags(files: Sequence[Path]) -> list[tuple[str, str]]:
@@ -131,7 +115,7 @@ def _install(
     read_from = log.stat().st_size if log.exists() else 0
     paths = [files[package].absolute() for package in sorted(files)]
     script = ["sh", "-eu", str(FILES / "install-rpms.sh"), str(tree.absolute()), database]
-    with _no_kernel_install(tree), _closed_database(tree, database):
+    with _no_kernel_install(tree), rpm_database.closing(tree, database):
         done = run([*NAMESPACES, *UMASK, *script, *paths], env=_environment(epoch), log=log, ok_codes=ANY_CODE)
     said = log.read_bytes()[read_from:].decode(errors="replace")
     if failed := failed_scriptlets(said):
@@ -140,8 +124,9 @@ def _install(
         )
     if done.code != 0:
         raise AsrboxError(f"rpm could not install the packages in {tree}: {_errors(said)}", hint=f"all of it: {log}")
-    _assert_database(tree, database)
-    _assert_installed(before | {(p.name, p.version, p.architecture) for p in files}, installed(tree, database), tree)
+    rpm_database.assert_in_place(tree, database)
+    wanted = before | {(package.name, package.version, package.architecture) for package in files}
+    _assert_installed(wanted, rpm_database.installed(tree, database), tree)
     _kernels_to_boot(tree)
     _neutral(tree, epoch, started)
     label(tree, log=log)
@@ -179,31 +164,6 @@ def _kernels_to_boot(tree: Path) -> None:
         if not target.exists():
             shutil.copy2(kernel, target)
             target.chmod(0o755)
-
-
-@contextlib.contextmanager
-def _closed_database(tree: Path, database: str) -> Iterator[None]:
-    """Leave the package database in one file, without the lock and the journal that rpm leaves open beside it."""
-    try:
-        yield
-    finally:
-        folder = tree / database.lstrip("/")
-        path = folder / "rpmdb.sqlite"
-        if path.is_file():
-            with contextlib.closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for name in (".rpm.lock", "rpmdb.sqlite-wal", "rpmdb.sqlite-shm"):
-            (folder / name).unlink(missing_ok=True)
-
-
-def _assert_database(tree: Path, database: str) -> None:
-    if not (tree / database.lstrip("/") / "rpmdb.sqlite").is_file():
-        raise AsrboxError(
-            f"the package database of {tree} is not at {database}",
-            hint="`rpmdb` of the base manifest must be the place where the base's own rpm looks",
-        )
-    if (tree / "root/.rpmdb").exists():
-        raise AsrboxError(f"{tree} has a package database at /root/.rpmdb, where the base's own rpm does not look")
 
 
 def _assert_installed(wanted: set[tuple[str, str, str]], there: set[tuple[str, str, str]], tree: Path) -> None:

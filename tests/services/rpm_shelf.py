@@ -40,7 +40,12 @@ SPECS = [
         "echo made in a scriptlet > /usr/lib/made-by-post\n",
     ),
     Spec("weak"),
-    Spec("router", "2.0", lines=("Epoch: 1", "Requires: libgreet"), files={"/usr/bin/router": (b"routes", "755")}),
+    Spec(
+        "router",
+        "2.0",
+        lines=("Epoch: 1", "Requires: libgreet"),
+        files={"%caps(cap_net_raw=p) /usr/bin/router": (b"routes", "755")},
+    ),
     Spec("orphan", lines=("Requires: libnowhere >= 3",)),
     Spec(
         "kernel-tiny",

@@ -363,6 +363,19 @@ def test_a_connection_that_breaks_in_the_middle_of_a_file_does_no_harm(shelf, mi
     assert [asked for asked, _ in served.asked].count(path) == 2
 
 
+def test_a_file_that_is_not_there_is_named_though_another_one_had_to_be_tried_again(
+    shelf, mirror, served, pool, locked
+):
+    mirror.file("libgreet").unlink()
+    served.cut[f"/{mirror.file('greet').relative_to(mirror.root)}"] = 1
+    base = base_of(shelf, pool, served.url)
+
+    with pytest.raises(AsrboxError, match=r"libgreet 0\.9-1: the mirror lists it but does not have the file"):
+        base.fetch(locked["host"])
+
+    assert base.pool.file(named(locked["host"], "greet")).is_file()
+
+
 def test_a_damaged_file_of_the_pool_is_fetched_again(shelf, served, pool, capsys):
     packages = everything(base_of(shelf, pool, served.url).resolve(WANTED))
     victim = base_of(shelf, pool, served.url).pool.file(packages[0])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from builder import lock, mirror
-from builder.bases import LockedPackage, Sources, rpm_tree
+from builder.bases import LockedPackage, Sources, rpm_database
 from builder.bases.debian import DebianBase
 from builder.bases.rpm import RpmBase
 from builder.errors import AsrboxError
@@ -86,7 +86,7 @@ def test_a_tree_has_exactly_the_locked_packages_at_the_database_of_the_base(host
     assert (host / "var/lib/rpm/rpmdb.sqlite").is_file()
     assert not (host / "root").exists()
     assert [path.name for path in (host / "var/lib/rpm").iterdir()] == ["rpmdb.sqlite"]
-    assert rpm_tree.installed(host, "/var/lib/rpm") == {(p.name, p.version, p.architecture) for p in trees["host"]}
+    assert rpm_database.installed(host, "/var/lib/rpm") == {(p.name, p.version, p.architecture) for p in trees["host"]}
 
 
 def test_the_place_of_the_database_is_that_of_the_manifest(base, shelf, trees, tmp_path):
@@ -94,7 +94,7 @@ def test_the_place_of_the_database_is_that_of_the_manifest(base, shelf, trees, t
     tree = tmp_path / "tree"
     el10.bootstrap(tree, trees["container"], epoch=EPOCH, log=tmp_path / "log")
 
-    assert rpm_tree.installed(tree, "/usr/lib/sysimage/rpm") == {("shell", "1.0-1", "noarch")}
+    assert rpm_database.installed(tree, "/usr/lib/sysimage/rpm") == {("shell", "1.0-1", "noarch")}
     assert el10.options != base.options
 
 
@@ -181,7 +181,8 @@ def test_an_appliance_is_added_to_a_container_and_comes_out_the_same_each_time(b
         made.append(snapshot(tree))
 
     assert names(trees["routers"]) == ["libgreet", "router"]
-    assert rpm_tree.installed(tmp_path / "one", "/var/lib/rpm") >= {("router", "1:2.0-1", "noarch")}
+    assert os.listxattr(tmp_path / "one/usr/bin/router") == ["security.capability"]
+    assert rpm_database.installed(tmp_path / "one", "/var/lib/rpm") >= {("router", "1:2.0-1", "noarch")}
     assert made[0] == made[1]
 
 

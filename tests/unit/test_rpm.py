@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from builder import lock, pipeline
 from builder.bases import LockedPackage, Sources, back_end, rpm_curl
-from builder.bases.rpm_keys import _fingerprints
+from builder.bases.rpm_database import seal
+from builder.bases.rpm_keys import Key, Trust, _fingerprints
 from builder.bases.rpm_repositories import as_url, find, rows_named
 from builder.bases.rpm_tree import failed_scriptlets
 from builder.errors import AsrboxError
@@ -48,6 +51,34 @@ def test_a_failed_scriptlet_is_found_in_what_rpm_prints(line: str, told: str) ->
 @pytest.mark.parametrize("line", ["the scriptlet failed to be funny", "warning: /etc/passwd created as .rpmnew", ""])
 def test_other_lines_are_no_failure(line: str) -> None:
     assert failed_scriptlets(line) == []
+
+
+def database(path: Path, *history: str) -> Path:
+    """A database in the way of rpm's: a table with an index, written in turns through a journal beside the file."""
+    path.unlink(missing_ok=True)
+    statements = ["PRAGMA journal_mode = WAL", "CREATE TABLE packages (id INTEGER PRIMARY KEY, name TEXT, blob BLOB)"]
+    statements += ["CREATE INDEX names ON packages (name)", *history]
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return path
+
+
+def test_a_sealed_database_depends_on_its_rows_alone(tmp_path: Path) -> None:
+    rows = [f"INSERT INTO packages VALUES ({number}, 'p{number}', zeroblob({number * 500}))" for number in range(1, 60)]
+    other = "INSERT INTO packages VALUES (99, 'left again', randomblob(9000))"
+    straight = database(tmp_path / "straight", *rows)
+    detour = database(tmp_path / "detour", *reversed(rows), other, "DELETE FROM packages WHERE id = 99", "ANALYZE")
+    assert straight.read_bytes() != detour.read_bytes()
+    database(tmp_path / "analyzed", *rows, "ANALYZE").rename(straight)  # rpm itself asks for it when it closes
+
+    seal(straight)
+    seal(detour)
+
+    assert straight.read_bytes() == detour.read_bytes()
+    with contextlib.closing(sqlite3.connect(straight)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("SELECT count(*), sum(length(blob)) FROM packages").fetchone() == (59, 885_000)
 
 
 def test_only_a_package_with_a_key_of_its_own_has_that_column(tmp_path: Path) -> None:
@@ -99,6 +130,27 @@ def test_a_repository_of_the_lock_that_the_base_does_not_have_is_named() -> None
 def test_fingerprints_of_a_key_are_those_of_its_parts_too() -> None:
     colons = "pub:-:x\nfpr:::::::::AAAA:\nuid:-\nsub:-\nfpr:::::::::BBBB:\npub:-\nfpr:::::::::CCCC:\n"
     assert _fingerprints(colons) == [("AAAA", "BBBB"), ("CCCC",)]
+
+
+@pytest.mark.parametrize(
+    ("good", "lines", "told"),
+    [
+        (True, ["Header V4 RSA/SHA256 Signature, key ID 8483c65d: OK", "Payload SHA256 digest: OK"], KEY),
+        (True, [f"Header OpenPGP V4 RSA/SHA256 signature, key fingerprint: {KEY.lower()}: OK"], KEY),
+        (True, ["Header V4 RSA/SHA256 Signature, key ID 00000ABC: OK"], KEY),
+        (False, ["Header V4 RSA/SHA256 Signature, key ID 8483c65d: OK", "Payload SHA256 digest: NOTFOUND"],
+         "bash: rpm does not vouch for the whole file: "),
+        (False, ["Header V4 RSA/SHA256 Signature, key ID 8483c65d: OK", "MD5 digest: BAD (Expected 1 != 2)"],
+         "bash: the file was changed after it was signed"),
+        (False, ["Header V4 EdDSA/SHA256 Signature, key ID ce102b32: NOKEY"],
+         "bash is signed with the key CE102B32, which its repository does not trust"),
+        (False, ["RSA signature: NOTFOUND", "MD5 digest: OK"], "bash is not signed"),
+    ],
+)  # fmt: skip
+def test_what_rpmkeys_says_of_a_file(good: bool, lines: list[str], told: str) -> None:
+    trust = Trust(Path("nowhere"), (Key(KEY, (KEY, "F" * 32 + "00000ABC"), ""),))
+
+    assert str(trust._verdict("bash", good, lines)).startswith(told)
 
 
 @pytest.mark.parametrize("name", ["centos-stream-9", "centos-stream-10"])
