@@ -146,6 +146,11 @@ def test_every_other_file_of_the_vendor_is_untouched(
         assert (name, first) == (name, second)
 
 
+def test_files_that_are_one_on_the_vendors_medium_stay_one(remade: dict[Kind, Path]) -> None:
+    files = isofile.contents(remade["el9"]).files
+    assert files["/isolinux/vmlinuz"] == files["/images/pxeboot/vmlinuz"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_dates_owners_and_modes_do_not_tell_who_made_it(kind: Kind, remade: dict[Kind, Path]) -> None:
     listed = subprocess.run(
