@@ -290,6 +290,14 @@ def test_something_that_is_no_iso(ours: dict[str, Path], tmp_path: Path) -> None
     assert refused(tmp_path / "b.iso", tmp_path, ours).message == f"the file {tmp_path / 'b.iso'} does not exist"
 
 
+def test_the_vendors_iso_is_never_replaced(sources: dict[Kind, Path], ours: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "link.iso").symlink_to(sources["el9"])
+    before = sources["el9"].read_bytes()
+    with pytest.raises(AsrboxError, match="the new ISO would replace the vendor's "):
+        remake(sources["el9"], tmp_path / "link.iso", ours)
+    assert sources["el9"].read_bytes() == before
+
+
 def test_a_truncated_iso(sources: dict[Kind, Path], ours: dict[str, Path], tmp_path: Path) -> None:
     whole = sources["el10"].stat().st_size
     short = Path(shutil.copy(sources["el10"], tmp_path / "short.iso"))

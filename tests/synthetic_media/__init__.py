@@ -128,8 +128,8 @@ def _grub_for_efi(medium: Path, kind: Kind) -> None:
     # The vendor's GRUB has commands that Debian's has not (any more): two functions in a file inside of the image.
     own, archive = HERE / "efi", medium.with_name("efi.tar")
     run(["tar", "-C", own, "--sort=name", "--owner=0", "--group=0", f"--mtime=@{EPOCH}", "-cf", archive, "words.cfg"])
-    image: list[str | Path] = ["grub-mkimage", "-O", "x86_64-efi", "-o", loader, "-p", "/EFI/BOOT", "-m", archive]
-    run([*image, "-c", own / "first.cfg", *EFI_MODULES])
+    image: list[str | Path] = ["grub-mkimage", "-O", "x86_64-efi", "-o", loader, "-m", archive, "-c", own / "first.cfg"]
+    run([*image, "-p", "/EFI/BOOT", *EFI_MODULES])  # after -m, which has a folder of its own
     shutil.copyfile(loader, folder / "BOOTX64.EFI")
     (folder / "mmx64.efi").write_bytes(FAKE)
     (folder / "fonts/unicode.pf2").write_bytes(FAKE)
