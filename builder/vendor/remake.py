@@ -73,6 +73,8 @@ def remake(
     already on it, and for anything that differs afterwards and should not.
     """
     check_label(label)
+    if target.resolve() == source.resolve():
+        raise AsrboxError(f"the new ISO would replace the vendor's {source}", hint="give it another name")
     medium = look(source)
     if release is not None and medium.about.release != release:
         raise AsrboxError(

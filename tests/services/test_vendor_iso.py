@@ -146,6 +146,11 @@ def test_every_other_file_of_the_vendor_is_untouched(
         assert (name, first) == (name, second)
 
 
+def test_files_that_are_one_on_the_vendors_medium_stay_one(remade: dict[Kind, Path]) -> None:
+    files = isofile.contents(remade["el9"]).files
+    assert files["/isolinux/vmlinuz"] == files["/images/pxeboot/vmlinuz"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_dates_owners_and_modes_do_not_tell_who_made_it(kind: Kind, remade: dict[Kind, Path]) -> None:
     listed = subprocess.run(
@@ -192,7 +197,10 @@ def test_an_ordinary_user_gets_the_same_bytes(
             shutil.copy(path, folder / name)
         for path in [folder, *folder.iterdir()]:
             os.chown(path, 65534, 65534)
-        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", sys.executable]
+        # Reading everything is all that this user may do besides: the checkout may lie in a folder of root's.
+        only = "-all,+dac_read_search"
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
+        command += [f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}", sys.executable]
         environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         subprocess.run([*command, "-c", program, folder, *names], check=True, env=environment, cwd=folder)
         assert (folder / "out.iso").read_bytes() == remade[kind].read_bytes()
@@ -283,6 +291,14 @@ def test_something_that_is_no_iso(ours: dict[str, Path], tmp_path: Path) -> None
     (tmp_path / "a.iso").write_bytes(bytes(100_000))
     assert refused(tmp_path / "a.iso", tmp_path, ours).message == f"{tmp_path / 'a.iso'} is not an ISO 9660 image"
     assert refused(tmp_path / "b.iso", tmp_path, ours).message == f"the file {tmp_path / 'b.iso'} does not exist"
+
+
+def test_the_vendors_iso_is_never_replaced(sources: dict[Kind, Path], ours: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "link.iso").symlink_to(sources["el9"])
+    before = sources["el9"].read_bytes()
+    with pytest.raises(AsrboxError, match="the new ISO would replace the vendor's "):
+        remake(sources["el9"], tmp_path / "link.iso", ours)
+    assert sources["el9"].read_bytes() == before
 
 
 def test_a_truncated_iso(sources: dict[Kind, Path], ours: dict[str, Path], tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ GRUB = Path("/usr/lib/grub")
 EFI_SYSTEM = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 BASIC_DATA = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 EFI_MODULES = [
-    "normal", "linux", "linuxefi", "search", "search_label", "iso9660", "fat", "part_gpt", "part_msdos", "configfile",
-    "echo", "test", "all_video", "efi_gop", "efi_uga", "gzio", "minicmd",
+    "normal", "linux", "search", "search_label", "iso9660", "fat", "part_gpt", "part_msdos", "configfile",
+    "echo", "test", "all_video", "efi_gop", "efi_uga", "gzio", "minicmd", "memdisk", "tar",
 ]  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _isolinux(medium: Path, boot: Path) -> None:
     for module in ("ldlinux", "vesamenu", "libcom32", "libutil"):
         shutil.copyfile(SYSLINUX_MODULES / f"{module}.c32", folder / f"{module}.c32")
     for name in ("vmlinuz", "initrd.img"):
-        shutil.copyfile(boot / name, folder / name)
+        os.link(boot / name, folder / name)  # as in the vendor's: on the medium they are one
     (folder / "boot.msg").write_text("A synthetic medium.\n")
     (folder / "isolinux.cfg").write_text(menu("el9-isolinux.cfg"))
 
@@ -125,8 +125,11 @@ def _grub_for_efi(medium: Path, kind: Kind) -> None:
     folder = medium / "EFI/BOOT"
     (folder / "fonts").mkdir(parents=True)
     loader = folder / "grubx64.efi"
-    known = [name for name in EFI_MODULES if (GRUB / "x86_64-efi" / f"{name}.mod").is_file()]
-    run(["grub-mkimage", "-O", "x86_64-efi", "-o", loader, "-p", "/EFI/BOOT", *known])
+    # The vendor's GRUB has commands that Debian's has not (any more): two functions in a file inside of the image.
+    own, archive = HERE / "efi", medium.with_name("efi.tar")
+    run(["tar", "-C", own, "--sort=name", "--owner=0", "--group=0", f"--mtime=@{EPOCH}", "-cf", archive, "words.cfg"])
+    image: list[str | Path] = ["grub-mkimage", "-O", "x86_64-efi", "-o", loader, "-m", archive, "-c", own / "first.cfg"]
+    run([*image, "-p", "/EFI/BOOT", *EFI_MODULES])  # after -m, which has a folder of its own
     shutil.copyfile(loader, folder / "BOOTX64.EFI")
     (folder / "mmx64.efi").write_bytes(FAKE)
     (folder / "fonts/unicode.pf2").write_bytes(FAKE)
