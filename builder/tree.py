@@ -109,6 +109,9 @@ def configure(work: Work, tools: Tools) -> None:
     variables = {**work.options["variables"], "asrbox_sources": str(tools.root)}
     ansible.apply_role(rootfs, tools.root / "roles", work.options["role"], variables, work.log)
     finish(rootfs, work.epoch)
+    if work.options["role"] == "host":  # a container has the labels that the host gives it
+        tools.base.label(rootfs, log=work.log)
+        clamp(rootfs, work.epoch)
 
 
 def install_sources(root: Path, sources: Sequence[str], target: Path) -> None:
