@@ -198,6 +198,24 @@ def lock_command(context: click.Context, /, tools: bool, wheels: bool, **options
             click.echo(line)
 
 
+@main.command()
+@click.argument("folder", type=PATH)
+@source_options
+@store_options
+@click.pass_context
+def mirror(context: click.Context, /, folder: Path, **options: Any) -> None:
+    """Make FOLDER a mirror of exactly the locked RPM packages, to be carried to a place without internet.
+
+    There: asrbox --base NAME iso --offline --mirror FOLDER
+    """
+    from builder.mirror import collect
+
+    workshop = _workshop(_load(context), **options)
+    tools = workshop.tools()
+    with opened(workshop.pool):
+        collect(tools.base, workshop.lock(tools), folder)
+
+
 def _build(context: click.Context, /, twice: bool, sign_key: str | None, **options: Any) -> None:
     workshop = _workshop(_load(context), **options)
     if twice:

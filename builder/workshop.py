@@ -13,6 +13,7 @@ from pathlib import Path
 from builder import engine, lock, log, pipeline, sign, wheels
 from builder.bases import Sources, back_end
 from builder.errors import AsrboxError
+from builder.lock import Lock
 from builder.pipeline import Locks, Mode, Pipeline
 from builder.resolve import Resolved
 from builder.store import Store
@@ -51,10 +52,10 @@ class Workshop:
         base = back_end(self.resolved.base.model_dump(), sources)
         return Tools(base, self.pool.wheels, s.offline, root, s.boot_iso)
 
-    def locks(self, tools: Tools) -> Locks:
-        """The committed locks, or fresh ones where they no longer serve and the mode allows it."""
+    def lock(self, tools: Tools) -> Lock:
+        """The committed lock of the packages, or a fresh one where it no longer serves and the mode allows it."""
         project, name = self.resolved.project, self.resolved.distribution.base
-        found = lock.ensure(
+        return lock.ensure(
             tools.base,
             project.lock(name),
             self.resolved.packages(),
@@ -62,8 +63,12 @@ class Workshop:
             fresh_path=self.settings.build / f"{name}.lock.json",
             made=datetime.datetime.now(datetime.UTC).date().isoformat(),
         )
+
+    def locks(self, tools: Tools) -> Locks:
+        """All locks: packages, Python parts, and what makes wheels."""
         found_wheels = {tree: wheels.read(self.resolved.wheel_lock(tree)) for tree in self.resolved.python()}
-        return Locks(found.trees, found_wheels, wheels.read(project.build_tools_lock))
+        build_tools = wheels.read(self.resolved.project.build_tools_lock)
+        return Locks(self.lock(tools).trees, found_wheels, build_tools)
 
     def pipeline(self) -> Pipeline:
         """The steps of this build."""
