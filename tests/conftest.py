@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from builder import workshop
+from builder import lock, workshop
 from builder.manifest import parse_size
 from builder.pipeline import Pipeline
 from builder.resolve import Project, Resolved, load
 from builder.store import Store
+from tests.synthetic.base import NAME, write_manifest
+from tests.synthetic.generate import generate
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,10 +48,32 @@ class Built:
 @pytest.fixture(scope="session")
 def built() -> Built:
     """The distribution of this checkout; a no-op when `make iso` or `make twice` has built it already."""
-    settings = workshop.Settings(ROOT / "build" / "store", ROOT / "build", store_limit=parse_size("20GiB"))
-    store = Store(settings.store)
-    shop = workshop.Workshop(load(Project(ROOT)), settings, store)
-    with workshop.opened(store):
+    return build(load(Project(ROOT)))
+
+
+@pytest.fixture(scope="session")
+def built_el() -> Built:
+    """The same distribution of RPMs, the synthetic ones: built offline from a mirror folder."""
+    store = Store(ROOT / "build" / "store")
+    debian = load(Project(ROOT))
+    pool = workshop.Workshop(debian, settings(), store).tools().base
+    pool.fetch(lock.read(debian.project.lock("debian-13")).packages())
+    folder = ROOT / "build" / "synthetic"
+    mirror = generate(store.pool, debian.project.lock("debian-13"), folder, manifests=ROOT)
+    manifest = write_manifest(ROOT, folder / "base" / f"{NAME}.yaml")
+    resolved = load(Project(ROOT), base_name=str(manifest))
+    return build(resolved, mirror=str(mirror.folder), keyrings=(mirror.key,))
+
+
+def settings(**options: Any) -> workshop.Settings:
+    """Those of a plain `make iso`, with these changes."""
+    return workshop.Settings(ROOT / "build" / "store", ROOT / "build", store_limit=parse_size("20GiB"), **options)
+
+
+def build(resolved: Resolved, **options: Any) -> Built:
+    """Build and publish as `make iso` does."""
+    shop = workshop.Workshop(resolved, settings(**options), Store(ROOT / "build" / "store"))
+    with workshop.opened(shop.pool) as store:
         steps, _ = workshop.build(shop, store)
         iso = workshop.publish(shop, store, steps, ROOT / "dist")
-    return Built(shop.resolved, store, steps, iso)
+    return Built(resolved, store, steps, iso)

@@ -1,0 +1,54 @@
+"""The whole chain on RPMs: our own medium of an EL tree installs itself, and its machine comes to the same end.
+
+The packages are synthetic (tests/synthetic/README.md): what this proves is our code, not CentOS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.machine import Machine, new_disk, seed_stick
+from tests.conftest import Built
+from tests.machine import box
+from tests.machine.conftest import DISK_SIZE, INSTALLER_PHASES
+
+pytestmark = pytest.mark.timeout(box.WHOLE)
+
+
+@pytest.fixture(scope="module")
+def machine(built_el: Built, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine that was installed from the ISO and has come to the end of its first start."""
+    folder = tmp_path_factory.mktemp("el")
+    disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
+    with box.machine(logs, "el-install", disk, iso=built_el.iso, medium="cd", seed_stick=stick) as installer:
+        installer.wait_until("installed", box.INSTALLED)
+        installer.wait_off(box.OFF)
+        phases = [phase.name.split()[-1] for phase in installer.watch.phases if phase.name.startswith("install ")]
+        assert phases == INSTALLER_PHASES
+    with box.machine(logs, "el-first-start", disk, reached=True) as started:
+        started.wait_until("ready", box.READY)
+        started.log_in(box.ADMIN, box.ADMIN_PASSWORD)
+        yield started
+
+
+def test_every_published_page_answers(machine: Machine) -> None:
+    authority = box.as_root(machine, "cat /var/lib/asrbox/ca/ca.crt")
+    for port in box.PORTS:
+        answer = box.get(port, "/healthz", authority)
+        assert (port, answer.status, answer.json()["status"]) == (port, 200, "ok")
+
+
+def test_it_runs_the_three_appliances_and_says_what_it_is(machine: Machine) -> None:
+    status = box.as_root(machine, "asrctl status")
+    for appliance in ("base", "auth", "asr_billing"):
+        assert appliance in status
+    assert "synthetic" in machine.command("cat /etc/os-release", box.ANSWER)
+
+
+def test_its_package_database_is_rpms(machine: Machine) -> None:
+    listed = box.as_root(machine, "ls /var/lib/rpm").split()
+    assert "rpmdb.sqlite" in listed
+    assert machine.command("ls -d /var/lib/dpkg; true", box.ANSWER).strip() == ""
