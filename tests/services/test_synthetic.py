@@ -207,7 +207,11 @@ def test_rpm_installs_it_into_an_empty_root(mirror: Mirror, tmp_path: Path) -> N
     assert (tmp_path / "usr/bin/el-program").readlink() == Path("program")
 
 
-def test_the_same_inputs_and_the_same_key_make_the_same_bytes(trial: Path, mirror: Mirror, tmp_path: Path) -> None:
+def test_the_same_inputs_and_key_make_the_same_bytes_also_after_a_run_that_was_killed(
+    trial: Path, mirror: Mirror, tmp_path: Path
+) -> None:
+    (tmp_path / ".work/mirror").mkdir(parents=True)
+    (tmp_path / ".work/mirror/half").write_text("half")
     shutil.copyfile(trial / "out/signing-key.asc", tmp_path / "signing-key.asc")
     again = generated(trial, tmp_path)
     assert again.folder != mirror.folder
