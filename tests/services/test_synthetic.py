@@ -19,7 +19,7 @@ from tests.synthetic.generate import Mirror, generate
 
 RECIPES = """
 left_out: {old-manager: only Debian has it}
-repositories: {EPEL: [library], BaseOS: ["*"], CRB: []}
+repositories: {epel: [library], baseos: ["*"], crb: []}
 triggers: [{package: library, folder: /usr/lib/trial, priority: 1000100, script: count}]
 own:
   trial-release:
@@ -146,19 +146,19 @@ def test_every_package_is_signed_by_the_key_of_the_mirror(mirror: Mirror, tmp_pa
 def test_every_index_is_signed_and_an_empty_repository_has_one(mirror: Mirror, tmp_path: Path) -> None:
     home = {"GNUPGHOME": str(tmp_path)}
     run(["gpg", "--batch", "--quiet", "--no-autostart", "--import", mirror.key], env=home)
-    for name in ("BaseOS", "EPEL", "CRB"):
+    for name in ("baseos", "epel", "crb"):
         index = mirror.folder / name / "repodata/repomd.xml"
         run(["gpg", "--batch", "--no-autostart", "--verify", f"{index}.asc", index], env=home)
-    assert not list((mirror.folder / "CRB/Packages").iterdir())
+    assert not list((mirror.folder / "crb/Packages").iterdir())
 
 
 def test_the_groups_are_in_the_index_of_baseos_only(mirror: Mirror) -> None:
-    assert 'type="group"' in (mirror.folder / "BaseOS/repodata/repomd.xml").read_text()
-    assert 'type="group"' not in (mirror.folder / "EPEL/repodata/repomd.xml").read_text()
+    assert 'type="group"' in (mirror.folder / "baseos/repodata/repomd.xml").read_text()
+    assert 'type="group"' not in (mirror.folder / "epel/repodata/repomd.xml").read_text()
 
 
 def test_version_dependencies_and_provides_are_said_in_words_of_rpm(mirror: Mirror) -> None:
-    program = rpm_file(mirror, "BaseOS", "program")
+    program = rpm_file(mirror, "baseos", "program")
     assert query(program, "%{EPOCH}:%{VERSION}-%{RELEASE}.%{ARCH}") == ["1:2.0.3-4+b1.x86_64"]
     needs = {name for name in query(program, "[%{REQUIRES}\n]") if not name.startswith(("rpmlib", "/"))}
     assert needs == {"library", "system-release"}
@@ -166,7 +166,7 @@ def test_version_dependencies_and_provides_are_said_in_words_of_rpm(mirror: Mirr
 
 
 def test_files_are_merged_into_usr_and_only_the_licence_of_the_documents_stays(mirror: Mirror) -> None:
-    rows = query(rpm_file(mirror, "BaseOS", "program"), "[%{FILENAMES} %{FILEMODES:perms} %{FILEFLAGS:fflags}\n]")
+    rows = query(rpm_file(mirror, "baseos", "program"), "[%{FILENAMES} %{FILEMODES:perms} %{FILEFLAGS:fflags}\n]")
     files = {row.split(" ")[0]: row.split(" ")[1:] for row in rows}
     assert "/usr/bin/program" in files
     assert "/bin/program" not in files
@@ -178,10 +178,10 @@ def test_files_are_merged_into_usr_and_only_the_licence_of_the_documents_stays(m
 
 
 def test_an_el_name_pulls_what_stands_for_it(mirror: Mirror) -> None:
-    alias = rpm_file(mirror, "BaseOS", "el-program")
+    alias = rpm_file(mirror, "baseos", "el-program")
     assert "program" in query(alias, "[%{REQUIRES}\n]")
     assert query(alias, "[%{FILENAMES} %{FILELINKTOS}\n]") == ["/usr/bin/el-program program"]
-    assert query(rpm_file(mirror, "BaseOS", "nothing"), "%{DESCRIPTION}") == ["there is none"]
+    assert query(rpm_file(mirror, "baseos", "nothing"), "%{DESCRIPTION}") == ["there is none"]
 
 
 def test_what_is_left_out_is_nowhere(mirror: Mirror) -> None:
@@ -190,7 +190,7 @@ def test_what_is_left_out_is_nowhere(mirror: Mirror) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="rpm --root needs root")
 def test_rpm_installs_it_into_an_empty_root(mirror: Mirror, tmp_path: Path) -> None:
-    files = [rpm_file(mirror, "BaseOS", name) for name in ("trial-release", "el-program")]
+    files = [rpm_file(mirror, "baseos", name) for name in ("trial-release", "el-program")]
     root: list[str | Path] = [
         "rpm",
         "--root",
@@ -201,7 +201,7 @@ def test_rpm_installs_it_into_an_empty_root(mirror: Mirror, tmp_path: Path) -> N
         "--nodeps",
         "--nosignature",
     ]
-    run([*root, "--install", *files, rpm_file(mirror, "BaseOS", "program")])
+    run([*root, "--install", *files, rpm_file(mirror, "baseos", "program")])
     assert (tmp_path / "usr/lib/os-release").read_text() == 'NAME="synthetic"\n'
     assert (tmp_path / "usr/share/odd/two words, [~@").read_text() == "odd names too\n"
     assert (tmp_path / "usr/bin/el-program").readlink() == Path("program")

@@ -98,13 +98,13 @@ def lay_out(mirror: Path, built: Mapping[str, Path], repositories: Mapping[str, 
 
 
 def index(mirror: Path, repositories: Sequence[str], comps: Path, sign: Signer, epoch: int) -> None:
-    """Make the repodata of every repository, empty ones too; BaseOS gets the groups of `comps`."""
+    """Make the repodata of every repository, empty ones too; baseos gets the groups of `comps`."""
     for name in repositories:
         folder = mirror / name
         for file in (folder / "Packages").iterdir():
             os.utime(file, (epoch, epoch))
         groups: list[str | Path] = []
-        if name == "BaseOS":
+        if name == "baseos":
             shutil.copyfile(comps, folder / "comps.xml")
             groups = ["--groupfile", "comps.xml"]
         run(

@@ -93,6 +93,6 @@ def test_folders_of_the_old_layout_are_merged_and_their_links_stay() -> None:
 
 
 def test_a_package_that_no_repository_takes_is_an_error() -> None:
-    assert repository_of("incus-base", {"Incus": ["incus*"], "BaseOS": ["*"]}) == "Incus"
+    assert repository_of("incus-base", {"incus": ["incus*"], "baseos": ["*"]}) == "incus"
     with pytest.raises(AsrboxError, match="no repository takes the package bash"):
-        repository_of("bash", {"Incus": ["incus*"]})
+        repository_of("bash", {"incus": ["incus*"]})
