@@ -14,10 +14,10 @@ export PYTHONPATH := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help deps iso boot test lint unit twice services containers machine bench docs clean
+.PHONY: help deps iso boot test lint unit twice services containers machine centos-acceptance synthetic bench docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: $(STAMP) ## install what building and testing need (Debian packages, a virtual environment)
 
@@ -58,6 +58,12 @@ containers: deps ## real containers made from our images
 
 machine: deps ## the ISO in QEMU: install, boot, talk to it
 	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/machine $(TEST_OPTIONS)
+
+centos-acceptance: deps ## for who has a mirror: build, install, look, report (BASE=… MIRROR=… [BOOT_ISO=…])
+	@$(RUN)/python -m tests.acceptance $(CHOSEN_BASE) $(SOURCES) $(MEDIUM)
+
+synthetic: deps ## the RPM distribution of the tests, and how to build from it
+	@$(RUN)/python -m tests.synthetic build/synthetic
 
 bench: deps ## measure; writes build/bench.json and docs/benchmarks.md
 	@$(RUN)/python -m tests.bench
