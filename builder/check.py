@@ -32,6 +32,8 @@ def check_all(resolved: Resolved) -> Iterator[str]:
     yield f"manifests: {len(resolved.appliances)} appliances, {daemons} daemons, no clash"
     distribution, family = resolved.as_json(), resolved.base.family
     kickstart.check(kickstart.render(distribution, family), MEDIUM, distribution, family=family)
+    for_anaconda = kickstart.render(distribution, family, image_sha256="0" * 64)
+    kickstart.check(for_anaconda, MEDIUM, distribution, family=family)
     yield "kickstart: valid for RHEL9, RHEL10 and our installer"
     roles = [resolved.host.role, resolved.container.role, *resolved.appliances]
     check_families(resolved)

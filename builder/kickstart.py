@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from builder.errors import AsrboxError, ErrorList, Where
 
 FOLDER = Path(__file__).parent.parent / "kickstart"
 TEMPLATE = "ks.cfg.j2"
+_FOR_ANACONDA = re.compile(r"^liveimg .*--checksum=", re.MULTILINE)
 # What differs between families: file system of the root volume, group of administrators.
 FAMILIES = {
     "debian": {"root_fstype": "ext4", "admin_group": "sudo"},
@@ -31,7 +33,8 @@ def render(
 ) -> str:
     """The text of ks.cfg for a resolved distribution (the shape of distribution.json) on a base of `family`.
 
-    `image_sha256` of LiveOS/squashfs.img is for media with Anaconda, which compares it; on ours the media check does.
+    `image_sha256` of LiveOS/squashfs.img is given for media with Anaconda, which compares it (on ours the media check
+    does): then there is also what only Anaconda does or has to be told.
     Raises AsrboxError for a family without a kickstart, or a template that does not fit.
     """
     if family not in FAMILIES:
@@ -112,7 +115,7 @@ def check(
 
     It is checked together with the include files of a sample machine. `medium_files` are the paths on the medium
     without a leading slash (None: not known yet). With `distribution`, its time zone, language and sizes are checked,
-    too. A kickstart of the family "debian" must also be one that our own installer can play.
+    too. One that is not for Anaconda alone (`liveimg --checksum`) must also be one that our own installer can play.
     """
     smallest = int(distribution["install"]["minimum_disk"]) if distribution else None
     found: dict[str, AsrboxError] = {}
@@ -121,7 +124,7 @@ def check(
         for problem in problems:
             error = _error(problem, file)
             found.setdefault(str(error), error)
-        if not problems and family == "debian":
+        if not problems and not _FOR_ANACONDA.search(text):
             try:
                 read(text, files)
             except InstallError as refused:

@@ -8,4 +8,9 @@ cp --no-preserve=ownership \
     /run/install/repo/asrbox/distribution.json \
     "$target/var/lib/asrbox/images/"
 chroot "$target" /opt/asrbox/bin/python -m appliances.base.installer check-images /var/lib/asrbox/images
+{% if image_sha256 -%}
+install -m 0600 /tmp/asrbox/machine.ks "$target/root/machine.ks"
+chroot "$target" /opt/asrbox/bin/python -m appliances.base.installer network /root/machine.ks
+rm "$target/root/machine.ks"
+{% endif -%}
 install -m 0644 /tmp/asrbox/seed.toml "$target/etc/asrbox/seed.toml"

@@ -5,6 +5,7 @@ asrbox-install --answers seed.toml               the same with these answers
 asrbox-install --answers seed.toml --dry-run     print what would be done; nothing is changed
 … pre --admin-group sudo                         the %pre section: answers, disk guard, include files
 … check-images FOLDER                            are the copied images what images.json says?
+… network FILE                                   under Anaconda, in the target: set the network as FILE says
 
 Each command imports only what it needs: on a slow machine reading Python modules is a good part of the waiting.
 """
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _told(lambda: pre(given.admin_group, given.medium))
     if given.command == "check-images":
         return _told(lambda: media.check_images(given.folder))
+    if given.command == "network":
+        return _told(lambda: network(given.folder))
     if given.answers:
         os.environ["ASRBOX_ANSWERS"] = str(given.answers.resolve())
     if given.dry_run:
@@ -80,6 +83,17 @@ def pre(group: str, repo: str) -> None:
         Path(path).touch(mode=0o600)
         Path(path).write_text(text, encoding="utf-8")
     print(f"installing on {disk}")
+
+
+def network(file: Path) -> None:
+    """Write the settings of systemd-networkd: Anaconda knows only those of NetworkManager. Raises InstallError."""
+    from appliances.base.installer import kickstart, target
+    from appliances.base.installer.links import links
+    from appliances.base.installer.player import Player
+
+    player = Player(Runner(print), Progress(console.choose(), Log(), texts("en")), print)
+    for action in target.network(kickstart.networks(file.read_text(encoding="utf-8")), "", links()):
+        player.do(action)
 
 
 def dry_run(repo: str, group: str) -> None:
@@ -132,8 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="asrbox-install", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", choices=["install", "pre", "check-images"], default="install")
-    parser.add_argument("folder", nargs="?", type=Path, help="folder of the images (check-images)")
+    parser.add_argument("command", nargs="?", choices=["install", "pre", "check-images", "network"], default="install")
+    parser.add_argument("folder", nargs="?", type=Path, help="folder of the images (check-images), or file (network)")
     parser.add_argument("--answers", type=Path, help="answer file to use instead of the one on the medium")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done")
     parser.add_argument("--medium", default=media.REPO, help="where the medium is mounted")

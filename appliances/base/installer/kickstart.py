@@ -152,6 +152,11 @@ def pre_scripts(text: str) -> list[Script]:
     return [script for script in _scripts(handler, None) if script.stage == "pre"]
 
 
+def networks(text: str) -> tuple[Network, ...]:
+    """The network settings of a kickstart or of one of its include files. Raises InstallError on a syntax mistake."""
+    return tuple(_network(item) for item in _parsed(flatten(text, {})).commands["network"].dataList())
+
+
 def read(text: str, files: Mapping[str, str]) -> Kickstart:
     """The whole kickstart with its includes. Raises InstallError naming line and command of what cannot be played."""
     source = flatten(text, files)
@@ -160,14 +165,14 @@ def read(text: str, files: Mapping[str, str]) -> Kickstart:
     if problems:
         raise _refused(problems)
     commands = handler.commands
-    networks = commands["network"].dataList()
+    devices = commands["network"].dataList()
     append = commands["bootloader"]
     return Kickstart(
-        hostname=next((item.hostname for item in networks if item.hostname), "asrbox"),
+        hostname=next((item.hostname for item in devices if item.hostname), "asrbox"),
         lang=commands["lang"].lang or "C.UTF-8",
         keyboard=commands["keyboard"].keyboard or "us",
         timezone=commands["timezone"].timezone or "Etc/UTC",
-        networks=tuple(_network(item) for item in networks),
+        networks=tuple(_network(item) for item in devices),
         root_hash="" if commands["rootpw"].lock else commands["rootpw"].password,
         users=tuple(_user(item, commands["sshkey"].dataList()) for item in commands["user"].dataList()),
         enabled=tuple(commands["services"].enabled),

@@ -40,7 +40,7 @@ def configure(
         WriteFile(f"{target}/etc/machine-id", machine_id.hex + "\n", 0o444),
         WriteFile(f"{target}/etc/hostname", name + "\n"),
         WriteFile(f"{target}/etc/hosts", hosts),
-        *_network(kickstart.networks, target, links),
+        *network(kickstart.networks, target, links),
         command("ln", "-sfn", f"/usr/share/zoneinfo/{kickstart.timezone}", f"{target}/etc/localtime"),
         WriteFile(f"{target}/etc/timezone", kickstart.timezone + "\n"),
         WriteFile(f"{target}/etc/locale.conf", f"LANG={kickstart.lang}\n"),
@@ -66,10 +66,11 @@ def label(family: Family, target: str) -> list[Action]:
     return [command("chroot", target, "sh", "-c", guarded, timeout=1800)]
 
 
-def _network(networks: Sequence[Network], target: str, links: Sequence[Link]) -> list[Action]:
+def network(networks: Sequence[Network], target: str, links: Sequence[Link]) -> list[Action]:
+    """Settings of systemd-networkd and of the resolver. Raises InstallError for a fixed address without a card."""
     actions: list[Action] = []
-    for number, network in enumerate(networks, start=1):
-        text = templates.get_template("interface.network.j2").render(network=network, match=_match(network, links))
+    for number, one in enumerate(networks, start=1):
+        text = templates.get_template("interface.network.j2").render(network=one, match=_match(one, links))
         actions.append(WriteFile(f"{target}/etc/systemd/network/{10 * number}-asrbox.network", text))
     if actions:
         stub = "../run/systemd/resolve/stub-resolv.conf"
