@@ -12,6 +12,7 @@ import pytest
 from builder import lock
 from builder.bases import Base, LockedPackage, Sources
 from builder.errors import AsrboxError
+from builder.licences import Licence
 from builder.lock import Lock
 
 
@@ -47,6 +48,12 @@ class Shelf(Base, family="shelf"):
         raise NotImplementedError
 
     def add(self, tree: Path, packages: Sequence[LockedPackage], *, epoch: int, log: Path) -> None:
+        raise NotImplementedError
+
+    def licences(self, tree: Path, packages: Sequence[LockedPackage]) -> dict[str, Licence]:
+        raise NotImplementedError
+
+    def locator(self, package: LockedPackage) -> str:
         raise NotImplementedError
 
 
