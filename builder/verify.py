@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +13,11 @@ from builder import isofile, sign
 from builder.errors import AsrboxError
 from builder.isofile import Contents
 from builder.sbom import SUFFIX
+from builder.vendor.medium import EFI_MENU, LOADERS, Medium, look
 
+MENU = "/boot/grub/grub.cfg"
 # docs/architecture.md, "The medium"
 REQUIRED = (
-    "/boot/grub/grub.cfg",
     "/EFI/BOOT/BOOTX64.EFI",
     "/images/pxeboot/vmlinuz",
     "/images/pxeboot/initrd.img",
@@ -26,9 +27,9 @@ REQUIRED = (
     "/asrbox/images.json",
     "/asrbox/distribution.json",
     "/asrbox/build.json",
-    "/.treeinfo",
     "/.discinfo",
 )
+OWN = (MENU, "/.treeinfo")  # only on a medium of our own, not on a vendor's that was remade
 ESP_TYPE = "28732ac11ff8d211ba4b00a0c93ec93b"  # C12A7328-F81F-11D2-BA4B-00A0C93EC93B as it lies on disk
 STATES = {"ok": "ok", "failed": "FAILED", "absent": "none"}
 
@@ -90,12 +91,18 @@ def verify(iso: Path, *, keyring: Path | None = None) -> Report:
     _ask_checksum(report, keyring)
     report.ask("media check", lambda: _media_check(iso))
     inside = isofile.contents(iso)
-    report.ask("boot: BIOS", lambda: _bios(inside.report))
-    report.ask("boot: UEFI", lambda: _uefi(inside.report))
-    report.ask("boot: as a disk", lambda: _hybrid(inside.report))
-    report.ask("files", lambda: _files(inside))
+    menus = [MENU]
+    if any(name in inside.files for _, name in LOADERS.values()):
+        report.ask("boot: vendor's", lambda: _vendor(look(iso)))
+        menus = [name for name in (*(name for _, name in LOADERS.values()), EFI_MENU) if name in inside.files]
+        report.ask("files", lambda: _files(inside, REQUIRED))
+    else:
+        report.ask("boot: BIOS", lambda: _bios(inside.report))
+        report.ask("boot: UEFI", lambda: _uefi(inside.report))
+        report.ask("boot: as a disk", lambda: _hybrid(inside.report))
+        report.ask("files", lambda: _files(inside, (*OWN, *REQUIRED)))
     report.ask("images", lambda: _images(iso, inside))
-    report.ask("label", lambda: _label(iso, inside, volume.label))
+    report.ask("label", lambda: _label(iso, inside, volume.label, menus))
     report.ask("build manifest", lambda: _build(iso, inside))
     report.ask("bill of materials", lambda: _bill(iso, inside))
     return report
@@ -166,12 +173,16 @@ def _hybrid(report: str) -> str:
     return f"MBR with GRUB, GPT, EFI system partition {partition[1]}"
 
 
-def _files(inside: Contents) -> str:
-    missing = [name for name in REQUIRED if name not in inside.files]
-    missing += [name for name in REQUIRED if name in inside.files and inside.files[name][1] == 0]
+def _vendor(medium: Medium) -> str:
+    return f"{medium.about.product}, BIOS and UEFI, as CD and as disk, layout {medium.layout}"
+
+
+def _files(inside: Contents, wanted: Sequence[str]) -> str:
+    missing = [name for name in wanted if name not in inside.files]
+    missing += [name for name in wanted if name in inside.files and inside.files[name][1] == 0]
     if missing:
         raise AsrboxError(f"missing or empty: {', '.join(missing)}")
-    return f"all {len(REQUIRED)} that a medium needs, {len(inside.files)} in all"
+    return f"all {len(wanted)} that a medium needs, {len(inside.files)} in all"
 
 
 def _images(iso: Path, inside: Contents) -> str:
@@ -192,12 +203,12 @@ def _images(iso: Path, inside: Contents) -> str:
     return f"{', '.join(sorted(images))}; sha256 {digest}"
 
 
-def _label(iso: Path, inside: Contents, label: str) -> str:
+def _label(iso: Path, inside: Contents, label: str, menus: Sequence[str]) -> str:
     version = str(_json(iso, inside, "/asrbox/distribution.json")["version"])
-    configuration = isofile.read(iso, inside, "/boot/grub/grub.cfg").decode(errors="replace")
+    configuration = "\n".join(isofile.read(iso, inside, name).decode(errors="replace") for name in menus)
     if not label.endswith(re.sub(r"[^A-Za-z0-9]", "_", version)):
         raise AsrboxError(f"the volume is labelled {label}, which does not fit version {version}")
-    for wanted in re.findall(r"CDLABEL=([^\s\"']+)", configuration):
+    for wanted in re.findall(r"\b(?:CD)?LABEL=([^\s\"':]+)", configuration):
         if wanted != label:
             raise AsrboxError(f"the boot menu looks for a medium labelled {wanted}, but this one is {label}")
     return label

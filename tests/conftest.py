@@ -51,9 +51,17 @@ def built() -> Built:
     return build(load(Project(ROOT)))
 
 
+@dataclass(frozen=True)
+class ElSources:
+    """The distribution on the synthetic base, and where its packages are: options of `build`."""
+
+    resolved: Resolved
+    options: dict[str, Any]
+
+
 @pytest.fixture(scope="session")
-def built_el() -> Built:
-    """The same distribution of RPMs, the synthetic ones: built offline from a mirror folder."""
+def el_sources() -> ElSources:
+    """The synthetic RPM distribution, made of the locked Debian packages unless it is there already."""
     store = Store(ROOT / "build" / "store")
     debian = load(Project(ROOT))
     pool = workshop.Workshop(debian, settings(), store).tools().base
@@ -62,7 +70,13 @@ def built_el() -> Built:
     mirror = generate(store.pool, debian.project.lock("debian-13"), folder, manifests=ROOT)
     manifest = write_manifest(ROOT, folder / "base" / f"{NAME}.yaml")
     resolved = load(Project(ROOT), base_name=str(manifest))
-    return build(resolved, mirror=str(mirror.folder), keyrings=(mirror.key,))
+    return ElSources(resolved, {"mirror": str(mirror.folder), "keyrings": (mirror.key,)})
+
+
+@pytest.fixture(scope="session")
+def built_el(el_sources: ElSources) -> Built:
+    """The same distribution of RPMs, the synthetic ones: built from a mirror folder."""
+    return build(el_sources.resolved, **el_sources.options)
 
 
 def settings(**options: Any) -> workshop.Settings:
