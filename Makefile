@@ -48,7 +48,7 @@ unit: deps ## pure tests, seconds
 	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/unit $(TEST_OPTIONS)
 
 twice: deps ## build from empty stores twice and compare the ISOs
-	@$(RUN)/python cli.py build --twice
+	@$(RUN)/python cli.py $(CHOSEN_BASE) build --twice $(SOURCES)
 
 services: deps ## real daemons on this machine
 	@$(RUN)/python -m pytest tests/services $(TEST_OPTIONS)

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from builder import lock, workshop
+from builder import workshop
 from builder.manifest import parse_size
 from builder.pipeline import Pipeline
 from builder.resolve import Project, Resolved, load
 from builder.store import Store
-from tests.synthetic.base import NAME, write_manifest
-from tests.synthetic.generate import generate
+from tests.synthetic.base import Sources, sources
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,30 +50,14 @@ def built() -> Built:
     return build(load(Project(ROOT)))
 
 
-@dataclass(frozen=True)
-class ElSources:
-    """The distribution on the synthetic base, and where its packages are: options of `build`."""
-
-    resolved: Resolved
-    options: dict[str, Any]
-
-
 @pytest.fixture(scope="session")
-def el_sources() -> ElSources:
+def el_sources() -> Sources:
     """The synthetic RPM distribution, made of the locked Debian packages unless it is there already."""
-    store = Store(ROOT / "build" / "store")
-    debian = load(Project(ROOT))
-    pool = workshop.Workshop(debian, settings(), store).tools().base
-    pool.fetch(lock.read(debian.project.lock("debian-13")).packages())
-    folder = ROOT / "build" / "synthetic"
-    mirror = generate(store.pool, debian.project.lock("debian-13"), folder, manifests=ROOT)
-    manifest = write_manifest(ROOT, folder / "base" / f"{NAME}.yaml")
-    resolved = load(Project(ROOT), base_name=str(manifest))
-    return ElSources(resolved, {"mirror": str(mirror.folder), "keyrings": (mirror.key,)})
+    return sources(ROOT)
 
 
 @pytest.fixture(scope="session")
-def built_el(el_sources: ElSources) -> Built:
+def built_el(el_sources: Sources) -> Built:
     """The same distribution of RPMs, the synthetic ones: built from a mirror folder."""
     return build(el_sources.resolved, **el_sources.options)
 

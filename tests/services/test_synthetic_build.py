@@ -10,7 +10,8 @@ import pytest
 
 from builder import isofile
 from builder.verify import verify
-from tests.conftest import Built, ElSources, build
+from tests.conftest import Built, build
+from tests.synthetic.base import Sources
 from tests.synthetic_media import make_media
 
 pytestmark = pytest.mark.timeout(1800)
@@ -42,9 +43,7 @@ def test_the_trees_are_of_rpms_and_of_the_roles(built_el: Built) -> None:
     assert "ExecStart=/usr/sbin/firebird" in unit
 
 
-def test_the_vendors_medium_is_remade_with_the_same_parts(
-    el_sources: ElSources, built_el: Built, boot_iso: Path
-) -> None:
+def test_the_vendors_medium_is_remade_with_the_same_parts(el_sources: Sources, built_el: Built, boot_iso: Path) -> None:
     remade = build(el_sources.resolved, **el_sources.options, boot_iso=boot_iso)
 
     report = verify(remade.iso)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+from builder import lock, workshop
+from builder.manifest import parse_size
+from builder.resolve import Project, Resolved, load
+from builder.store import Store
+from tests.synthetic.generate import generate
 
 NAME = "synthetic-9"
 LIKE = "centos-stream-9"
@@ -24,3 +32,24 @@ def write_manifest(checkout: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("# Written by tests/synthetic.\n" + yaml.safe_dump({**like, **OTHERWISE}, sort_keys=False))
     return target
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The distribution on the synthetic base, and where its packages are: options of `workshop.Settings`."""
+
+    resolved: Resolved
+    options: dict[str, Any]
+
+
+def sources(checkout: Path) -> Sources:
+    """Make the synthetic distribution below build/synthetic of a checkout, unless it is there already."""
+    debian = load(Project(checkout))
+    settings = workshop.Settings(checkout / "build" / "store", checkout / "build", parse_size("20GiB"))
+    store, locked = Store(settings.store), debian.project.lock("debian-13")
+    workshop.Workshop(debian, settings, store).tools().base.fetch(lock.read(locked).packages())
+    folder = checkout / "build" / "synthetic"
+    mirror = generate(store.pool, locked, folder, manifests=checkout)
+    manifest = write_manifest(checkout, folder / "base" / f"{NAME}.yaml")
+    resolved = load(Project(checkout), base_name=str(manifest))
+    return Sources(resolved, {"mirror": str(mirror.folder), "keyrings": (mirror.key,)})
