@@ -61,7 +61,7 @@ def _dnf(folder: Path, made: Sources, names: list[str]) -> None:
         if (path / "repodata").is_dir()
     ]
     (folder / "dnf.conf").write_text(DNF + "".join(repositories))
-    command = ["dnf", "--quiet", "--assumeyes", "-c", folder / "dnf.conf", "--releasever=9"]
+    command: list[str | Path] = ["dnf", "--quiet", "--assumeyes", "-c", folder / "dnf.conf", "--releasever=9"]
     command += [f"--installroot={folder / 'root'}", f"--setopt=cachedir={folder / 'cache'}"]
     run([*command, "install", "--downloadonly", f"--downloaddir={folder / 'rpms'}", *names], env={"HOME": str(folder)})
 
@@ -71,7 +71,7 @@ def _rpm(tree: Path, files: list[Path], epoch: int) -> None:
     script = 'mkdir "$1/proc" "$1/dev"; mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; cd /; t=$1; shift; '
     script += 'exec rpm --root "$t" --dbpath /var/lib/rpm --install --nosignature --excludedocs '
     script += "--define '_netsharedpath /proc:/sys:/dev' \"$@\""
-    command = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", tree, *files]
+    command: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", tree, *files]
     run(command, env={"SOURCE_DATE_EPOCH": str(epoch), "HOME": "/"}, ok_codes=tuple(range(256)))
 
 
