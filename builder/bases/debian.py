@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from builder import log
-from builder.bases import Base, LockedPackage, Sources, debian_tree, package_url
+from builder.bases import Base, LockedPackage, Sources, debian_tree, neutral, package_url
 from builder.bases.apt import Apt, Download, is_unreachable, unreachable
 from builder.bases.debian_index import Index, read_index
 from builder.bases.mirrors import Suite, is_local, suites_of
@@ -33,7 +33,7 @@ class DebianBase(Base, family="debian"):
 
     @property
     def code(self) -> tuple[ModuleType, ...]:
-        return (debian_tree,)  # how packages are found and fetched changes no tree: the lock names every byte
+        return (debian_tree, neutral)  # how packages are found and fetched changes no tree: the lock names every byte
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from builder.bases import LockedPackage
+from builder.bases.neutral import make_neutral
 from builder.errors import AsrboxError
 from builder.run import run
 
@@ -83,7 +84,7 @@ def bootstrap(tree: Path, files: Mapping[LockedPackage, Path], architecture: str
     shutil.copyfile(FILES / "dpkg-paths.cfg", tree / PATHS)
     (tree / PATHS).chmod(0o644)
     _assert_installed(tree, {}, files)
-    _neutral(tree, epoch, started)
+    make_neutral(tree, LITTER, ("etc/apt/sources.list", "etc/machine-id"), epoch=epoch, started=started)
 
 
 def add(tree: Path, files: Mapping[LockedPackage, Path], *, epoch: int, log: Path) -> None:
@@ -108,7 +109,7 @@ def add(tree: Path, files: Mapping[LockedPackage, Path], *, epoch: int, log: Pat
             log=log,
         )
     _assert_installed(tree, before, files)
-    _neutral(tree, epoch, started)
+    make_neutral(tree, LITTER, ("etc/apt/sources.list", "etc/machine-id"), epoch=epoch, started=started)
 
 
 def installed(tree: Path) -> dict[tuple[str, str], str]:
@@ -167,30 +168,3 @@ def _nothing_starts(tree: Path) -> Iterator[None]:
         yield
     finally:
         policy.unlink()
-
-
-def _neutral(tree: Path, epoch: int, started: float) -> None:
-    """Take away what differs between two builds: litter, identities, and every time later than `epoch`."""
-    for pattern in LITTER:
-        for path in tree.glob(pattern):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-    for name in ("etc/apt/sources.list", "etc/machine-id"):
-        (tree / name).write_text("")
-        (tree / name).chmod(0o644)
-    resolv = tree / "etc/resolv.conf"
-    if not resolv.is_symlink():
-        resolv.unlink(missing_ok=True)
-    for folder, folders, names in os.walk(tree):
-        for name in (*folders, *names):
-            _clamp(Path(folder, name), epoch, started)
-    _clamp(tree, epoch, started)
-
-
-def _clamp(path: Path, epoch: int, started: float) -> None:
-    """A time later than the release, or of this very build (its clock may be behind), becomes the release's."""
-    changed = path.lstat().st_mtime
-    if changed > epoch or changed >= started - 1:
-        os.utime(path, (epoch, epoch), follow_symlinks=False)

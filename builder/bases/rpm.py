@@ -17,6 +17,7 @@ from builder.bases import (
     LockedPackage,
     Sources,
     debian_tree,
+    neutral,
     package_url,
     rpm_curl,
     rpm_database,
@@ -50,7 +51,7 @@ class RpmBase(Base, family="el"):
 
     @property
     def code(self) -> tuple[ModuleType, ...]:
-        return (rpm_tree, rpm_database, debian_tree)  # the last for the namespaces
+        return (rpm_tree, neutral, rpm_database, debian_tree)  # the last for the namespaces
 
     @property
     def files(self) -> tuple[Path, ...]:

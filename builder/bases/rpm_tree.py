@@ -16,6 +16,7 @@ from pathlib import Path
 from builder import log as console
 from builder.bases import LockedPackage, rpm_database
 from builder.bases.debian_tree import NAMESPACES, UMASK
+from builder.bases.neutral import make_neutral
 from builder.errors import AsrboxError
 from builder.run import run
 
@@ -128,7 +129,7 @@ def _install(
     wanted = before | {(package.name, package.version, package.architecture) for package in files}
     _assert_installed(wanted, rpm_database.installed(tree, database), tree)
     _kernels_to_boot(tree)
-    _neutral(tree, epoch, started)
+    make_neutral(tree, LITTER, ("etc/machine-id",), epoch=epoch, started=started)
     label(tree, log=log)
 
 
@@ -171,23 +172,3 @@ def _assert_installed(wanted: set[tuple[str, str, str]], there: set[tuple[str, s
     different += [f"the tree has {name} {version} [{arch}]" for name, version, arch in sorted(there - wanted)]
     if different:
         raise AsrboxError(f"the tree {tree} is not what the lock says:\n    " + "\n    ".join(different))
-
-
-def _neutral(tree: Path, epoch: int, started: float) -> None:
-    """Take away what differs between two builds: litter, identities, and every time later than `epoch`."""
-    for pattern in LITTER:
-        for path in tree.glob(pattern):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-    (tree / "etc").mkdir(exist_ok=True)
-    (tree / "etc/machine-id").write_text("")
-    (tree / "etc/machine-id").chmod(0o644)
-    if not (tree / "etc/resolv.conf").is_symlink():
-        (tree / "etc/resolv.conf").unlink(missing_ok=True)
-    for folder, folders, names in os.walk(tree):
-        for path in [Path(folder), *(Path(folder, name) for name in (*folders, *names))]:
-            changed = path.lstat().st_mtime
-            if changed > epoch or changed >= started - 1:  # of this very build: its clock may be behind
-                os.utime(path, (epoch, epoch), follow_symlinks=False)
