@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +28,12 @@ from builder.errors import AsrboxError
 from builder.manifest import ElManifest
 from builder.resolve import Resolved, instance
 from builder.step import Step
-from builder.vendor import compare, fat, grubcfg, grubscript, isolinux, medium, menu, remake, treeinfo
 from builder.wheels import LockedWheel
 
 Mode = Literal["fast", "release"]
 GRUB_TIMEOUT = 5  # seconds
-VENDOR_CODE = (compare, fat, grubcfg, grubscript, isolinux, medium, menu, remake, treeinfo)
+# By name: the package gives a function the name of its module.
+VENDOR_CODE = ("compare", "fat", "grubcfg", "grubscript", "isolinux", "medium", "menu", "remake", "treeinfo")
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def assemble(
         add("iso", iso.iso, options=medium_options, inputs=own, code=(iso,))
     else:
         medium_options |= _vendor(resolved, tools.boot_iso)
-        code = (iso, kickstart, *VENDOR_CODE)
+        code = (iso, kickstart, *(importlib.import_module(f"builder.vendor.{name}") for name in VENDOR_CODE))
         add("iso", iso.anaconda_iso, options=medium_options, inputs=parts, files=(kickstart.FOLDER,), code=code)
     return Pipeline(steps)
 
