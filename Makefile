@@ -57,7 +57,7 @@ containers: deps ## real containers made from our images
 	@$(RUN)/python -m pytest tests/containers $(TEST_OPTIONS)
 
 machine: deps ## the ISO in QEMU: install, boot, talk to it
-	@$(RUN)/python -m pytest -n 2 --dist loadfile tests/machine $(TEST_OPTIONS)
+	@$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/machine $(TEST_OPTIONS)
 
 centos-acceptance: deps ## for who has a mirror: build, install, look, report (BASE=… MIRROR=… [BOOT_ISO=…])
 	@$(RUN)/python -m tests.acceptance $(CHOSEN_BASE) $(SOURCES) $(MEDIUM)
