@@ -64,7 +64,8 @@ def built_el(el_sources: Sources) -> Built:
 
 def settings(**options: Any) -> workshop.Settings:
     """Those of a plain `make iso`, with these changes."""
-    return workshop.Settings(ROOT / "build" / "store", ROOT / "build", store_limit=parse_size("20GiB"), **options)
+    usual: dict[str, Any] = {"build": ROOT / "build", "store_limit": parse_size("20GiB")}
+    return workshop.Settings(ROOT / "build" / "store", **(usual | options))
 
 
 def build(resolved: Resolved, **options: Any) -> Built:

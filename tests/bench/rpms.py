@@ -30,7 +30,7 @@ metadata_expire=0
 def measure(scratch: Path) -> list[Measure]:
     """Lock, replay and ISO edit. The packages are those of the synthetic distribution."""
     made = sources(ROOT)
-    settings = workshop.Settings(ROOT / "build/store", scratch, parse_size("20GiB"), **made.options)
+    settings = workshop.Settings(ROOT / "build/store", store_limit=parse_size("20GiB"), **made.options)
     shop = workshop.Workshop(made.resolved, settings, Store(settings.store))
     tools = shop.tools()
     assert isinstance(tools.base, RpmBase)

@@ -52,4 +52,6 @@ def sources(checkout: Path) -> Sources:
     mirror = generate(store.pool, locked, folder, manifests=checkout)
     manifest = write_manifest(checkout, folder / "base" / f"{NAME}.yaml")
     resolved = load(Project(checkout), base_name=str(manifest))
-    return Sources(resolved, {"mirror": str(mirror.folder), "keyrings": (mirror.key,)})
+    # The lock of one mirror is not for the next: its packages may be others by the same name and version.
+    build = folder / "build" / mirror.folder.name
+    return Sources(resolved, {"mirror": str(mirror.folder), "keyrings": (mirror.key,), "build": build})
