@@ -51,7 +51,6 @@ def render(
         text = templates.get_template(TEMPLATE).render(
             title=distribution["title"]["en"],
             version=distribution["version"],
-            family=family,
             volume_group=install["volume_group"],
             pool=install["pool"],
             root_mib=int(install["root_size"]) // MIB,

@@ -55,13 +55,20 @@ class Pool:
         """One builder at a time uses the folder `state` in the pool; a second one says so and waits."""
         folder = self.folder / state
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info(f"waiting for another build that fetches into {self.folder}")
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        with alone(folder / "lock", f"another build that fetches into {self.folder}"):
             yield
+
+
+@contextlib.contextmanager
+def alone(lock: Path, other: str) -> Iterator[None]:
+    """Hold the file `lock`; when somebody else does, say that `other` is waited for, and wait."""
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info(f"waiting for {other}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def batches(packages: Sequence[LockedPackage]) -> Iterator[list[LockedPackage]]:

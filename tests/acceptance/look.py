@@ -25,8 +25,8 @@ QUESTIONS: list[tuple[str, str, tuple[str, ...]]] = [
     ("checks", "asrctl check", ("FAILING",)),
     ("failed units", "systemctl --failed --no-legend --plain", (".service", ".mount", ".socket")),
     ("packages that differ from what was installed", "rpm -Va --nomtime", ("missing",)),
-    ("SELinux", "sh -c 'getenforce 2>&1 || true'", ()),
-    ("labels that differ from the policy", "sh -c 'restorecon -nRv / 2>/dev/null | head -50'", ("Would relabel",)),
+    ("SELinux", "sh -c 'getenforce 2>&1'", ("Permissive", "Disabled", "not found")),
+    ("labels that differ from the policy", "sh -c 'restorecon -nRv / 2>&1 | head -50'", ("Would relabel", "not found")),
     ("volumes", "lvs", ()),
     ("addresses of the host", "ip -brief address", ()),
 ]

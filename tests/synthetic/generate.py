@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import calendar
-import fcntl
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder import lock, log, sign
 from builder.bases import LockedPackage
+from builder.bases.pool import alone
 from builder.errors import AsrboxError
 from builder.run import run
 from tests.synthetic.accounts import write_accounts
@@ -55,7 +54,7 @@ def generate(pool: Path, lock_file: Path, out: Path, *, manifests: Path | None =
     wanted = {name: package for name, package in locked.items() if name not in recipes.left_out}
     out = out.absolute()  # rpmbuild takes no other
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    with alone(out / ".lock", f"another generator in {out}"):
         mirror = out / _identity(lock_file, data)
         if not mirror.is_dir():
             work = out / ".work"
@@ -214,15 +213,3 @@ def _identity(lock_file: Path, data: Path) -> str:
 
 def _epoch(day: str) -> int:
     return calendar.timegm(time.strptime(day, "%Y-%m-%d"))
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """One generator at a time works in `out`; a second one says so and waits."""
-    with (out / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info(f"waiting for another generator in {out}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
