@@ -79,6 +79,11 @@ _ALL_MESSAGES = 'boot the entry "Install, with all messages" of the menu and rea
 _OUR_UNITS = r"(?:asrbox|incus|lxc|lvm|dm-event|systemd-(?:networkd|udevd|remount)|sysroot|local-fs|boot|var-|ssh\b)"
 SIGNS = [
     Sign(
+        # text_poke: the other processor meets the breakpoint that is already gone; multi-threaded TCG only
+        "emulator", re.compile(r"Oops: int3: "), "the emulator tripped over the guest's kernel patching itself",
+        "this is a race in QEMU without KVM: start the machine again", deadly=1,
+    ),
+    Sign(
         "panic", re.compile(r"Kernel panic - not syncing: (.+?)(?: \]---)?$"), "the kernel panicked: {0}",
         "no root file system means that the initrd was not loaded or is damaged: run `asrbox verify` on the ISO; "
         f"otherwise {_ALL_MESSAGES}", deadly=1,
@@ -175,6 +180,11 @@ class Watch:
     _in_traceback: bool = False
     _seen: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def runs_programs(self) -> bool:
+        """Whether the kernel has handed over to the first program: from then on the guest may write to its disks."""
+        return any(phase.name not in ("firmware", "GRUB", "kernel") for phase in self.phases)
+
     def feed(self, line: Line) -> list[Event]:
         """Take in one line; what it means, in order. A line may mean nothing."""
         self.last = line
@@ -269,7 +279,7 @@ class Watch:
 
     def _with_cause(self, told: Failure) -> Failure:
         """A failure that tells its own reason stays as it is; the silent kinds are explained by the clues before."""
-        if told.kind in ("panic", "installer", "agent") or not self.clues:
+        if told.kind in ("emulator", "panic", "installer", "agent") or not self.clues:
             return told
         reason = self.clues[-1]
         return Failure(told.kind, f"{told.sentence} ({reason.sentence})", reason.remedy, told.seconds, told.line)

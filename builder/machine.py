@@ -27,6 +27,7 @@ from builder.run import run
 SILENCE_LIMIT = 300.0  # seconds without one word on the console before the machine counts as hung
 PROMPT_DELAY = 0.4  # seconds of silence after which a text without an end of line counts as a prompt
 SEED_LABEL = "ASRBOX"
+RESTARTS = 2  # starts again after QEMU itself failed, before the guest could have done anything
 _OTHERS = re.compile(r"\[ *\d+\.\d+\] |asrbox-agent: ")  # kernel, systemd and agent write on the same console
 
 
@@ -43,6 +44,9 @@ class Machine:
 
     `folder` receives `<name>.console.log`: every line of the serial console with its time in seconds. `on_event` is
     called with what the console means while some method waits. `watch` holds the phases and clues so far.
+
+    When QEMU trips over a guest's kernel that patches itself (consolewatch.py: "emulator"), before that kernel has
+    started any program, the machine is started again, as one would at a desk; `watch` and the times begin anew.
     """
 
     def __init__(
@@ -63,10 +67,16 @@ class Machine:
         self._pending: list[Line] = []
         self._over = False
         self._cpu_seconds = 0.0
+        self._restarts = 0
 
     def __enter__(self) -> Machine:
         self.console.parent.mkdir(parents=True, exist_ok=True)
         self._private = Path(tempfile.mkdtemp(prefix="asrbox-qemu-"))
+        self._log: IO[str] = self.console.open("w", encoding="utf-8")
+        self._start()
+        return self
+
+    def _start(self) -> None:
         variables = None
         if self.hardware.firmware == "uefi":
             if not OVMF_CODE.is_file():
@@ -75,7 +85,6 @@ class Machine:
             variables = self._private / "vars.fd"
             shutil.copyfile(OVMF_VARS, variables)
         command = arguments(self.hardware, qmp=self._private / "qmp", variables=variables)
-        self._log: IO[str] = self.console.open("w", encoding="utf-8")
         self._started = self._heard = time.monotonic()
         if not shutil.which(command[0]):
             raise AsrboxError(f"{command[0]} is not installed", hint="run: make deps")
@@ -84,8 +93,18 @@ class Machine:
         self._process = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
-        return self
+        threading.Thread(target=self._read, args=(self._process, self._chunks), daemon=True).start()
+
+    def _start_again(self) -> None:
+        """Throw away the process and what it said: the next one begins with an empty console."""
+        self.power_cut()
+        self._restarts += 1
+        self.watch = Watch()
+        self._chunks = queue.Queue()
+        self._assembler = LineAssembler()
+        self._pending = []
+        self._over = False
+        self._start()
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -241,6 +260,9 @@ class Machine:
         elif failure is None and time.monotonic() - self._heard > SILENCE_LIMIT:
             failure = self.watch.silence(SILENCE_LIMIT)
         if failure:
+            if failure.kind == "emulator" and not self.watch.runs_programs and self._restarts < RESTARTS:
+                self._start_again()
+                return None
             raise MachineFailed(failure, self.console)
         return line
 
@@ -271,11 +293,11 @@ class Machine:
             self._on_event(event)
         return line
 
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
+    def _read(self, process: subprocess.Popen[bytes], chunks: queue.Queue[tuple[float, bytes] | None]) -> None:
         assert process.stdout is not None
         while chunk := os.read(process.stdout.fileno(), 65536):
-            self._chunks.put((self.seconds, chunk))
-        self._chunks.put(None)
+            chunks.put((self.seconds, chunk))
+        chunks.put(None)
 
 
 def new_disk(path: Path, size: int, *, backing: Path | None = None) -> Path:

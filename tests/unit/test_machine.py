@@ -221,6 +221,32 @@ def test_a_panic_ends_the_waiting_at_once_with_the_verdict(qemu) -> None:
     assert str(machine.console) in str(failed.value)
 
 
+INT3 = "echo '[    5.1] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI'; echo '[    5.1] Kernel panic - not syncing: Fatal'"
+
+
+def test_a_race_of_the_emulator_before_the_first_program_starts_the_machine_again(qemu, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    script = f"[ -e {once} ] && {{ echo 'box login:'; sleep 60; }}; touch {once}; {INT3}; sleep 60"
+    with qemu(script) as machine:
+        machine.wait_until("login", 30)
+        assert machine.watch.failure is None
+    assert "Oops: int3" in machine.console.read_text()
+
+
+def test_a_race_of_the_emulator_in_a_running_system_is_the_verdict(qemu) -> None:
+    with (
+        qemu(f"echo 'Welcome to asrbox!'; {INT3}; sleep 60") as machine,
+        pytest.raises(MachineFailed, match="the emulator tripped over") as failed,
+    ):
+        machine.wait_until("login", 30)
+    assert failed.value.failure.kind == "emulator"
+
+
+def test_an_emulator_that_always_fails_is_given_up(qemu) -> None:
+    with qemu(f"{INT3}; sleep 60") as machine, pytest.raises(MachineFailed, match="the emulator tripped over"):
+        machine.wait_until("login", 30)
+
+
 def test_what_qemu_itself_says_is_in_the_verdict(qemu) -> None:
     with (
         qemu("echo 'Could not set up host forwarding rule' >&2; exit 1") as machine,

@@ -55,10 +55,13 @@ class Agent:
         while True:
             self._wake.wait(pause)
             self._wake.clear()
+            began = time.monotonic()
             try:
                 healthy = self._turn()
                 retry = UNTIL_HEALTHY
-                pause = BETWEEN_ROUNDS if healthy else UNTIL_HEALTHY
+                # On a slow machine looking takes long, and those that are looked at need the processor to start.
+                took = time.monotonic() - began
+                pause = BETWEEN_ROUNDS if healthy else min(max(UNTIL_HEALTHY, took), BETWEEN_ROUNDS)
             except AgentError as error:
                 self._fail(error.sentence())
                 pause, retry = retry, min(retry * 2, LONGEST_RETRY)

@@ -221,14 +221,17 @@ class Convergence:
         deadline = time.monotonic() + PROVIDER_WAIT
         for provider in providers:
             appliance = intent.distribution.appliance(provider)
-            while not watch.look(appliance, intent.plan):
+            while True:
+                began = time.monotonic()
+                if watch.look(appliance, intent.plan):
+                    break
                 status = self._board.appliance(provider)
                 if status is None or status.state == "absent":
                     break
                 if time.monotonic() > deadline:
                     self._say(f"{name} starts without {provider}, which is not well: {status.detail}")
                     break
-                time.sleep(LOOK)
+                time.sleep(max(LOOK, time.monotonic() - began))
 
     def _reload(self, intent: Intent, watch: Watch, renewed: dict[str, set[str]], before: reconcile.Actual) -> None:
         """Let daemons that ran already take up a certificate that was renewed under them."""

@@ -35,6 +35,7 @@ class TarStream:
                 env=imagestream.ENVIRONMENT,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
+                pipesize=BLOCK,
             )
             try:
                 yield from self._blocks(tar)

@@ -19,6 +19,7 @@ def tar(folder: str) -> list[str]:
         "--numeric-owner",
         "--xattrs",
         "--xattrs-include=security.capability",
+        "--record-size=256K",  # bytes per write; the end is padded to it
         "-cf",
         "-",
         "metadata.yaml",
