@@ -103,6 +103,14 @@ def sha256(iso: Path, inside: Contents, name: str) -> str:
     return digest.hexdigest()
 
 
+def holds(iso: Path, inside: Contents, name: str, file: Path) -> bool:
+    """Whether the file `name` of the image has the contents of `file`."""
+    if inside.files[name][1] != file.stat().st_size:
+        return False
+    with file.open("rb") as stream:
+        return all(piece == stream.read(len(piece)) for piece in pieces(iso, inside, name))
+
+
 def pieces(iso: Path, inside: Contents, name: str) -> Iterator[bytes]:
     """The contents of a file of any size, 1 MiB at a time."""
     start, left = inside.files[name]
