@@ -230,4 +230,3 @@ def _check_written(result: Path, files: Mapping[str, Path], image: Path, label: 
         raise AsrboxError(
             f"xorriso did not write what it was told: {'; '.join(wrong)}", hint="see the log of the build"
         )
-

@@ -303,16 +303,16 @@ class Convergence:
 
     def _refresh_console(self, intent: Intent) -> None:
         seen = outside.look(intent.distribution.network.bridge)
-        self._console.show(intent.distribution, seen, self._password(intent.distribution))
+        self._console.show(intent.distribution, seen, self._password(intent.distribution, ask=False))
 
-    def _password(self, shipped: Distribution) -> str | None:
-        """The administrator's first password; None once auth says that it has been changed."""
+    def _password(self, shipped: Distribution, *, ask: bool = True) -> str | None:
+        """The administrator's first password; None once auth says (when asked, or has said) that it was changed."""
         marker = self._paths.password_changed
         owners = [one for one in shipped.appliances if ADMINISTRATOR in one.secrets]
         if not owners or marker.exists():
             return None
         status = self._board.appliance(owners[0].name)
-        if status is not None and status.state == "running":
+        if ask and status is not None and status.state == "running":
             try:
                 ran = self._incus.run(
                     owners[0].instance,

@@ -1,10 +1,15 @@
-"""Carries out the actions of reconcile.py. Each can be cut off anywhere: it is simply found undone next time."""
+"""Carries out the actions of reconcile.py, appliances beside one another.
+
+Each action can be cut off anywhere: it is simply found undone next time.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from appliances.base.agent import images
@@ -42,10 +47,15 @@ def observe(incus: Incus) -> Actual:
     )
 
 
-class Executor:
-    """Runs actions in order. When one fails, the rest of that appliance is left for the next round; others go on.
+AT_ONCE = max(2, min(4, os.cpu_count() or 1))  # appliances that are worked at
 
-    `announce(done, action)` is told before each action; `before_start(appliance, providers)` waits for those that the
+
+class Executor:
+    """Runs the actions of each appliance in their order, several appliances at a time.
+
+    When an action fails, the rest of its appliance is left for the next round; others go on. An appliance starts when
+    those that it consumes have been dealt with. `announce(done, action)` is told before each action, one at a time;
+    `before_start(appliance, providers)` waits until those that the appliance consumes are well.
     """
 
     def __init__(
@@ -67,21 +77,41 @@ class Executor:
         self._before_start = before_start
         self._mounts = contextlib.ExitStack()
         self._mount: Path | None = None
+        self._mounting = threading.Lock()
+        self._announcing = threading.Lock()
+        self._begun = 0
+        self._works: dict[str, Future[AgentError | None]] = {}
 
     def execute(self, actions: list[Action]) -> list[AgentError]:
         """Do them all; returns the errors, at most one per appliance."""
-        failed: dict[str, AgentError] = {}
-        with self._mounts:
-            for done, action in enumerate(actions):
-                if action.appliance in failed:
-                    continue
-                self._announce(done, action)
-                try:
-                    self._do(action)
-                except AgentError as error:
-                    failed[action.appliance] = error
-        self._mount = None
-        return list(failed.values())
+        works: dict[str, list[Action]] = {}
+        for action in actions:
+            works.setdefault(action.appliance, []).append(action)
+        # In start order: whoever waits for another was handed out after it, so that somebody can always go on.
+        names = [*(name for name in works if name not in self._desired), *(n for n in self._desired if n in works)]
+        with self._mounts, ThreadPoolExecutor(AT_ONCE, thread_name_prefix="execute") as pool:
+            for name in names:
+                self._works[name] = pool.submit(self._work, works[name])
+        return [error for name in names if (error := self._works[name].result())]
+
+    def _work(self, actions: list[Action]) -> AgentError | None:
+        """Everything of one appliance; the error that ended it early."""
+        for action in actions:
+            if isinstance(action, StartInstance):
+                self._await(action.after)
+            with self._announcing:
+                self._announce(self._begun, action)
+                self._begun += 1
+            try:
+                self._do(action)
+            except AgentError as error:
+                return error
+        return None
+
+    def _await(self, appliances: tuple[str, ...]) -> None:
+        for name in appliances:
+            if name in self._works:
+                self._works[name].exception()
 
     def _do(self, action: Action) -> None:
         name = action.appliance
@@ -135,7 +165,8 @@ class Executor:
         self._incus.update_instance(desired.name, change, appliance=desired.appliance)
 
     def _image_mount(self) -> Path:
-        if self._mount is None:
-            squashfs = images.squashfs_of(self._folder, self._images)
-            self._mount = self._mounts.enter_context(images.mounted(squashfs, self._images.size, self._point))
-        return self._mount
+        with self._mounting:
+            if self._mount is None:
+                squashfs = images.squashfs_of(self._folder, self._images)
+                self._mount = self._mounts.enter_context(images.mounted(squashfs, self._images.size, self._point))
+            return self._mount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ class FakeIncus:
         self.changes: list[str] = []
         self.cuts_after: int | None = None
         self.broken: set[str] = set()
+        self._lock = threading.Lock()
 
     def images(self) -> dict[str, list[str]]:
         return copy.deepcopy(self.stored_images)
@@ -87,8 +89,9 @@ class FakeIncus:
             found["status"] = "Stopped"
 
     def _change(self, what: str) -> None:
-        if self.cuts_after is not None:
-            if self.cuts_after == 0:
-                raise PowerCut(what)
-            self.cuts_after -= 1
-        self.changes.append(what)
+        with self._lock:
+            if self.cuts_after is not None:
+                if self.cuts_after == 0:
+                    raise PowerCut(what)
+                self.cuts_after -= 1
+            self.changes.append(what)

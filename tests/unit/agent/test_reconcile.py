@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -237,3 +238,28 @@ def test_one_broken_appliance_does_not_keep_the_others_down() -> None:
     assert errors == ["auth: create the container: no space left on device"]
     assert incus.stored_instances["asr-billing"]["status"] == "Running"
     assert AUTH_IMAGE in incus.stored_images
+
+
+def test_an_appliance_starts_after_those_that_it_consumes() -> None:
+    for _ in range(20):
+        incus = FakeIncus()
+        converge(incus, desired())
+
+        started = [change.removeprefix("start ") for change in incus.changes if change.startswith("start ")]
+        assert started == ["auth", "asr-billing"]
+
+
+def test_one_appliance_is_not_kept_waiting_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both images are imported at once: each waits until the other has come as far."""
+    together = threading.Barrier(2, timeout=30)
+    alone = images.import_image
+
+    def import_image(incus: FakeIncus, mount: Path, image: Image) -> None:
+        together.wait()
+        alone(cast(Incus, incus), mount, image)
+
+    monkeypatch.setattr(images, "import_image", import_image)
+    incus = FakeIncus()
+
+    assert converge(incus, desired()) == []
+    assert len(incus.stored_instances) == 2
