@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import yaml
 
 from appliances.base.agent import imagestream
 from tests.containers.incus_host import PYTHON, IncusHost
@@ -31,6 +32,11 @@ def init_of(host: IncusHost, instance: str) -> int:
 def instances(host: IncusHost) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = json.loads(host.incus("list", "--format=json"))
     return listed
+
+
+def config_of(host: IncusHost, instance: str) -> dict[str, str]:
+    found: dict[str, str] = next(one for one in instances(host) if one["name"] == instance)["config"]
+    return found
 
 
 def until(condition: Callable[[], bool], timeout: float = 120) -> None:
@@ -160,6 +166,56 @@ def test_a_container_stopped_behind_the_agents_back_is_started_again(host: Incus
     host.incus("stop", "--force", "auth")
 
     until(lambda: appliance(host, "auth")["health"] == "ok" and init_of(host, "auth") not in (0, before))
+
+
+def test_an_edited_plan_is_shown_first_and_then_applied_to_running_containers(host: IncusHost) -> None:
+    file = host.path("/etc/asrbox/plan.yaml")
+    plan = yaml.safe_load(file.read_text())
+    plan["appliances"]["auth"]["limits"] = {"memory": "700MiB", "disk": "6GiB"}
+    file.write_text(yaml.safe_dump(plan))
+    before = init_of(host, "auth")
+
+    shown = host.asrctl("plan").stdout
+
+    assert "→ 700MiB" in shown
+    assert "changing limits.memory, root of auth" in shown
+    assert config_of(host, "auth")["limits.memory"] != str(700 << 20)
+
+    assert "apply: done" in host.asrctl("apply").stdout
+
+    assert config_of(host, "auth")["limits.memory"] == str(700 << 20)
+    assert init_of(host, "auth") == before, "limits change while it runs"
+    assert f"{file.name} says the same" in host.asrctl("plan").stdout
+
+    host.asrctl("plan", "restore", "1")
+    host.asrctl("apply")
+    assert config_of(host, "auth")["limits.memory"] != str(700 << 20)
+
+
+def test_a_plan_with_a_mistake_is_refused_and_changes_nothing(host: IncusHost) -> None:
+    file = host.path("/etc/asrbox/plan.yaml")
+    good = file.read_text()
+    file.write_text(good.replace("auth:", "mail:"))
+
+    refused = host.asrctl("apply", check=False)
+
+    assert refused.returncode == 1
+    assert "appliances.mail: there is no such appliance" in refused.stderr
+    assert appliance(host, "auth")["state"] == "running"
+    host.asrctl("plan", "restore")
+    assert yaml.safe_load(file.read_text()) == yaml.safe_load(good)
+
+
+def test_what_somebody_changed_with_incus_is_set_back_and_recorded(host: IncusHost) -> None:
+    wanted = config_of(host, "auth")["limits.processes"]
+    host.incus("config", "set", "auth", "limits.processes=123")
+
+    until(lambda: config_of(host, "auth")["limits.processes"] == wanted)
+
+    done = json.loads(host.asrctl("operations", "--json").stdout)
+    own = next(one for one in done if one["author"] == "agent" and one["target"] == "auth")
+    assert own["action"] == "converge"
+    assert "changing limits.processes of auth" in own["log"]
 
 
 def test_a_container_of_somebody_else_is_left_alone(host: IncusHost) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -9,9 +10,11 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from appliances.base.agent import api, checks, converge, server, tokens
+from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import Board
 from appliances.base.agent.console import Console
 from appliances.base.agent.distribution import Appliance, load_distribution
@@ -20,11 +23,13 @@ from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
-from appliances.base.agent.perform import Performer
+from appliances.base.agent.perform import PLAN, Performer
+from appliances.base.agent.plan import changes
 
 BETWEEN_ROUNDS = 10.0  # seconds on a healthy host
 UNTIL_HEALTHY = 2.0  # seconds while something is not healthy yet
 LONGEST_RETRY = 60.0  # seconds
+OWN_ACTION, OWN_NAME = "converge", "agent"  # operations that nobody asked for
 
 
 class Agent:
@@ -40,10 +45,20 @@ class Agent:
         self._wake = threading.Event()
         self._console = Console(paths.console, paths.issue, self._board)
         self._current: Operation | None = None
+        self._own: Operation | None = None
+        self._plans = PlanStore(paths.plans, paths.plan, paths.seed)
         self._convergence = converge.Convergence(
-            paths, incus, self._board, self._held, self._console, self._say, self._tls_app
+            paths,
+            self._plans,
+            incus,
+            self._board,
+            self._held,
+            self._console,
+            self._say,
+            self._recorded,
+            self._tls_app,
         )
-        self._performer = Performer(paths, incus, self._board, self._held, self._convergence, self._say)
+        self._performer = Performer(paths, self._plans, incus, self._board, self._held, self._convergence, self._say)
 
     def run(self) -> None:
         """Serve and make rounds for ever. A signal ends the process anywhere: the next start finishes the work."""
@@ -77,12 +92,36 @@ class Agent:
     def _perform(self, operation: Operation) -> None:
         self._current = operation
         try:
-            self._performer.perform(operation.action, operation.target)
+            self._performer.perform(operation.action, operation.target, operation.author)
             self._operations.finish(operation)
         except AgentError as error:
             self._operations.fail(operation, error.sentence())
         finally:
             self._current = None
+
+    @contextlib.contextmanager
+    def _recorded(self, target: str) -> Iterator[Callable[[str], None]]:
+        """What is done in here as an operation of the agent's own; inside of somebody's operation it belongs to that.
+
+        Gives the function that takes the sentence of what failed. A failed one that is tried again goes on.
+        """
+        if self._current is not None:
+            yield lambda sentence: None
+            return
+        if self._own is None or self._own.target != target or self._own.status != "failed":
+            self._own = self._operations.begin(OWN_ACTION, target, OWN_NAME)
+        else:
+            self._operations.resume(self._own)
+        self._current = operation = self._own
+        failures: list[str] = []
+        try:
+            yield failures.append
+        finally:
+            self._current = None
+            if failures:
+                self._operations.fail(operation, failures[0])
+            else:
+                self._operations.finish(operation)
 
     def _say(self, text: str) -> None:
         """Into the journal, and into the log of the operation that is being carried out."""
@@ -106,6 +145,47 @@ class Agent:
     def request(self, action: str, target: str, author: str) -> Operation:
         """Take an order; it is carried out by the agent's own thread. Raises UnknownName for a wrong target."""
         self._target(target)
+        return self._order(action, target, author)
+
+    def plan(self) -> dict[str, Any]:
+        """The plan in force, and what the draft would change: `error` says why it cannot be applied."""
+        shipped = load_distribution(self._paths.distribution)
+        applied = self._plans.current(shipped)
+        answer: dict[str, Any] = {
+            "number": applied.number,
+            "applied_at": applied.applied_at,
+            "author": applied.author,
+            "file": str(self._paths.plan),
+            "changes": [],
+            "actions": [],
+            "drift": self._convergence.preview(applied.plan),
+            "error": None,
+        }
+        try:
+            draft = self._plans.draft(shipped)
+        except AgentError as error:
+            return {**answer, "error": error.sentence()}
+        if draft != applied.plan:
+            answer["changes"] = changes(applied.plan, draft, shipped)
+            answer["actions"] = self._convergence.preview(draft)
+        return answer
+
+    def plans(self) -> list[dict[str, Any]]:
+        """The plans that were applied, the newest first."""
+        return [
+            {"number": one.number, "applied_at": one.applied_at, "author": one.author} for one in self._plans.history()
+        ]
+
+    def apply(self, author: str) -> Operation:
+        """Take the order to bring the draft into force. Raises AgentError, and changes nothing, when it is wrong."""
+        self._plans.draft(load_distribution(self._paths.distribution))
+        return self._order("apply", PLAN, author)
+
+    def restore(self, number: int | None) -> int:
+        """Make the draft what is in force, or what an earlier plan said; returns its number."""
+        return self._plans.restore(load_distribution(self._paths.distribution), number).number
+
+    def _order(self, action: str, target: str, author: str) -> Operation:
         operation = self._operations.begin(action, target, author)
         self._queue.put(operation)
         self._wake.set()

@@ -14,6 +14,7 @@ from appliances.base.agent.operations import Operation
 from appliances.base.agent.tokens import Verifier
 
 ACTIONS = ("start", "stop", "restart", "enable", "disable")
+USUAL_LINES = 200
 MOST_LINES = 5000
 
 
@@ -26,6 +27,10 @@ class Backend(Protocol):
     def operations(self) -> list[Operation]: ...
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]: ...
     def check(self) -> list[dict[str, Any]]: ...
+    def plan(self) -> dict[str, Any]: ...
+    def plans(self) -> list[dict[str, Any]]: ...
+    def apply(self, author: str) -> Operation: ...
+    def restore(self, number: int | None) -> int: ...
 
 
 def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
@@ -70,6 +75,22 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
         operation = agent.request(action, target, _author())
         return jsonify(operation=operation.id), 202
 
+    @app.get("/api/v1/plan")
+    def plan() -> Response:
+        return jsonify(agent.plan())
+
+    @app.get("/api/v1/plans")
+    def plans() -> Response:
+        return jsonify(agent.plans())
+
+    @app.post("/api/v1/plan/apply")
+    def apply_plan() -> tuple[Response, int]:
+        return jsonify(operation=agent.apply(_author()).id), 202
+
+    @app.post("/api/v1/plan/restore")
+    def restore_plan() -> Response:
+        return jsonify(number=agent.restore(_number("number")))
+
     @app.get("/api/v1/operations")
     def operations() -> Response:
         return jsonify([asdict(one) for one in agent.operations()])
@@ -83,10 +104,7 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
 
     @app.get("/api/v1/appliances/<appliance>/logs")
     def logs(appliance: str) -> Response:
-        wanted = request.args.get("lines", "200")
-        if not re.fullmatch(r"[0-9]{1,6}", wanted):
-            raise AgentError(f"lines: {wanted!r} is not a number")
-        lines = min(int(wanted), MOST_LINES)
+        lines = min(_number("lines") or USUAL_LINES, MOST_LINES)
         cursor = request.args.get("cursor")
         return jsonify(agent.logs(appliance, request.args.get("daemon"), lines, cursor))
 
@@ -99,6 +117,16 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
         return _problem(404 if isinstance(error, UnknownName) else 400, error.message, error.sentence())
 
     return app
+
+
+def _number(name: str) -> int | None:
+    """A number of the query; None when it is not given."""
+    wanted = request.args.get(name)
+    if wanted is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,6}", wanted):
+        raise AgentError(f"{name}: {wanted!r} is not a number")
+    return int(wanted)
 
 
 def _author() -> str:

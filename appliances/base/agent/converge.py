@@ -6,7 +6,8 @@ import contextlib
 import datetime
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cheroot import wsgi
@@ -28,7 +29,7 @@ from appliances.base.agent import (
     server,
     tokens,
 )
-from appliances.base.agent import plan as plans
+from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import ApplianceStatus, Board, Phase
 from appliances.base.agent.console import Console
 from appliances.base.agent.distribution import AGENT_ENDPOINT, AGENT_PORT, Appliance, Distribution, ImageList
@@ -58,11 +59,11 @@ class Intent:
     plan: Plan
 
 
-def read_intent(paths: Paths) -> Intent:
-    """Read distribution, image list and plan. Raises AgentError naming file and key."""
+def read_intent(paths: Paths, plans: PlanStore) -> Intent:
+    """Read distribution, image list and the plan in force. Raises AgentError naming file and key."""
     shipped = distribution.load_distribution(paths.distribution)
     image_list = distribution.load_images(paths.image_list)
-    return Intent(shipped, image_list, plans.ensure(paths.plan, paths.seed, shipped))
+    return Intent(shipped, image_list, plans.current(shipped).plan)
 
 
 class Convergence:
@@ -71,19 +72,23 @@ class Convergence:
     def __init__(
         self,
         paths: Paths,
+        plans: PlanStore,
         incus: Incus,
         board: Board,
         held: Held,
         console: Console,
         say: Callable[[str], None],
+        recorded: Callable[[str], AbstractContextManager[Callable[[str], None]]],
         tls_app: Callable[[tokens.Verifier], Flask],
     ) -> None:
         self._paths = paths
+        self._plans = plans
         self._incus = incus
         self._board = board
         self._held = held
         self._console = console
         self._say = say
+        self._recorded = recorded
         self._tls_app = tls_app
         self._tls: wsgi.Server | None = None
         self._abilities: instances.HostAbilities | None = None
@@ -97,7 +102,7 @@ class Convergence:
     def round(self) -> bool:
         """Do one round; returns whether every enabled appliance is healthy. Raises AgentError when it cannot go on."""
         self.failures = {}
-        intent = read_intent(self._paths)
+        intent = read_intent(self._paths, self._plans)
         self._board.introduce(intent.distribution)
         self._prepare_progress(0, "making secrets and the certificate authority")
         renderer, renewed = self._prepare(intent)
@@ -118,10 +123,17 @@ class Convergence:
         self._console.show(intent.distribution, renderer.outside, self._password(intent.distribution))
         return healthy
 
+    def preview(self, plan: Plan) -> list[str]:
+        """What would be done to the containers if this plan were in force, in words. Any thread may ask."""
+        if self._abilities is None:
+            raise AgentError("the agent has not looked at this host yet", hint="ask again in a minute")
+        intent = replace(read_intent(self._paths, self._plans), plan=plan)
+        return [str(action) for action in reconcile.reconcile(self._desired(intent), execute.observe(self._incus))]
+
     def show(self) -> None:
         """Bring the text above the log-in prompt up to date, as far as the host can be read at all."""
         with contextlib.suppress(AgentError):
-            self._refresh_console(read_intent(self._paths))
+            self._refresh_console(read_intent(self._paths, self._plans))
 
     # preparing ------------------------------------------------------------------------------------------------
 
@@ -209,9 +221,11 @@ class Convergence:
             announce,
             lambda name, providers: self._wait_for(intent, name, providers),
         )
-        for error in executor.execute(actions):
-            self.failures[error.appliance] = error
-            self._say(error.sentence())
+        with self._recorded(", ".join(dict.fromkeys(action.appliance for action in actions))) as failed:
+            for error in executor.execute(actions):
+                self.failures[error.appliance] = error
+                self._say(error.sentence())
+                failed(error.sentence())
 
     def _wait_for(self, intent: Intent, name: str, providers: tuple[str, ...]) -> None:
         """Wait until the appliances that `name` consumes are healthy. After a bound it starts all the same:

@@ -58,6 +58,7 @@ class Limits(_Model):
     memory: Bytes
     cpu: Annotated[int, Field(ge=1)]
     processes: Annotated[int, Field(ge=1)]
+    disk: Bytes | None = None  # of the root file system; None: as much as the pool gives
 
 
 class Appliance(_Model):

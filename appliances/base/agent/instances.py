@@ -58,7 +58,7 @@ def desired_instances(
             enabled=plan.enabled(appliance.name),
             running=plan.enabled(appliance.name) and appliance.name not in held,
             config=_config(appliance, distribution, plan),
-            devices=_devices(appliance, distribution, runtime, abilities),
+            devices=_devices(appliance, distribution, plan.limits(appliance).disk, runtime, abilities),
             volumes={f"{appliance.instance}-{volume.name}": volume.size for volume in appliance.volumes},
             after=tuple(distribution.providers(appliance)),
         )
@@ -85,10 +85,11 @@ def _config(appliance: Appliance, distribution: Distribution, plan: Plan) -> dic
 
 
 def _devices(
-    appliance: Appliance, distribution: Distribution, runtime: Path, abilities: HostAbilities
+    appliance: Appliance, distribution: Distribution, disk: int | None, runtime: Path, abilities: HostAbilities
 ) -> dict[str, Device]:
+    size = {"size": str(disk)} if disk else {}
     devices: dict[str, Device] = {
-        "root": {"type": "disk", "path": "/", "pool": POOL},
+        "root": {"type": "disk", "path": "/", "pool": POOL, **size},
         "eth0": {"type": "nic", "name": "eth0", "network": distribution.network.bridge},
         "runtime": {
             "type": "disk",

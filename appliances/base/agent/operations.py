@@ -70,6 +70,12 @@ class Operations:
                 operation.log = [*operation.log, text][-LOG_LINES:]
                 self._save(operation)
 
+    def resume(self, operation: Operation) -> None:
+        """What has failed is tried again: the operation runs on."""
+        with self._lock:
+            operation.status, operation.error, operation.ended_at = "running", None, None
+            self._save(operation)
+
     def finish(self, operation: Operation) -> None:
         self._end(operation, "done", None)
 

@@ -26,6 +26,7 @@ class Paths:
 
     @property
     def plan(self) -> Path:
+        """The plan as people have written it; `asrctl apply` brings it into force."""
         return self.etc / "plan.yaml"
 
     @property
@@ -71,6 +72,11 @@ class Paths:
     @property
     def operations(self) -> Path:
         return self.state / "operations"
+
+    @property
+    def plans(self) -> Path:
+        """The plans that were applied; the newest is in force."""
+        return self.state / "plans"
 
     @property
     def first_boot(self) -> Path:

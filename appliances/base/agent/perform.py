@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from appliances.base.agent import plan as plans
+from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import WELL_ENOUGH, Board
 from appliances.base.agent.distribution import Appliance, Daemon, Distribution, load_distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
+from appliances.base.agent.plan import changes
 
 if TYPE_CHECKING:
     from appliances.base.agent.converge import Convergence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PATIENCE = 300.0  # seconds until the target has to be as wanted
 LOOK = 1.0
 OFF = ("stop", "disable")
+PLAN = "plan"  # the target of `apply`
 
 
 class Performer:
@@ -28,6 +30,7 @@ class Performer:
     def __init__(
         self,
         paths: Paths,
+        plans: PlanStore,
         incus: Incus,
         board: Board,
         held: Held,
@@ -35,28 +38,54 @@ class Performer:
         say: Callable[[str], None],
     ) -> None:
         self._paths = paths
+        self._plans = plans
         self._incus = incus
         self._board = board
         self._held = held
         self._convergence = convergence
         self._say = say
 
-    def perform(self, action: str, target: str) -> None:
+    def perform(self, action: str, target: str, author: str) -> None:
         """Do `start|stop|restart|enable|disable` to `<appliance>` or `<appliance>.<daemon>` and wait for the result.
 
-        Raises AgentError when it cannot be done, or when the target is not as wanted after 300 s.
+        `apply` brings the draft of the plan into force; its target is PLAN. Raises AgentError when it cannot be done,
+        or when the target is not as wanted after 300 s.
         """
         distribution = load_distribution(self._paths.distribution)
+        if action == "apply":
+            self._apply(distribution, author)
+            return
         name, _, daemon_name = target.partition(".")
         appliance = distribution.appliance(name)
         if daemon_name:
-            self._daemon(action, appliance, appliance.daemon(daemon_name), distribution)
+            self._daemon(action, appliance, appliance.daemon(daemon_name), distribution, author)
         else:
-            self._appliance(action, appliance, distribution)
+            self._appliance(action, appliance, distribution, author)
         self._wait(action, appliance, daemon_name)
 
-    def _appliance(self, action: str, appliance: Appliance, distribution: Distribution) -> None:
-        plan = plans.load(self._paths.plan, distribution)
+    def _apply(self, distribution: Distribution, author: str) -> None:
+        """Bring the draft into force and wait until the host is like it."""
+        before, draft = self._plans.current(distribution), self._plans.draft(distribution)
+        for change in changes(before.plan, draft, distribution):
+            self._say(change)
+        for name in draft.appliances:
+            if before.plan.enabled(name) and not draft.enabled(name):
+                self._name_consumers(distribution.appliance(name), distribution)
+            if draft.enabled(name) and not before.plan.enabled(name):
+                self._held.release(name)
+        applied = self._plans.apply(draft, author)
+        self._say(f"plan {applied.number} is in force")
+        deadline = time.monotonic() + PATIENCE
+        while not self._convergence.round():
+            if time.monotonic() > deadline:
+                raise AgentError(
+                    f"plan {applied.number} is in force, but not everything is healthy after {PATIENCE:.0f} s",
+                    hint="see: asrctl status",
+                )
+            time.sleep(LOOK)
+
+    def _appliance(self, action: str, appliance: Appliance, distribution: Distribution, author: str) -> None:
+        plan = self._plans.current(distribution).plan
         if action in OFF:
             self._name_consumers(appliance, distribution)
         if action in ("start", "restart") and not plan.enabled(appliance.name):
@@ -64,8 +93,9 @@ class Performer:
                 "is disabled", appliance=appliance.name, hint=f"asrctl enable {appliance.name} starts it too"
             )
         if action in ("enable", "disable"):
-            plan.switch_appliance(appliance.name, action == "enable")
-            plans.save(self._paths.plan, plan)
+            self._plans.change(
+                distribution, author, lambda one: one.switch_appliance(appliance.name, action == "enable")
+            )
         if action == "stop":
             self._held.hold(appliance.name)
         else:
@@ -76,8 +106,10 @@ class Performer:
                 self._say(f"stopping {appliance.name}")
                 self._incus.stop(appliance.instance, appliance=appliance.name)
 
-    def _daemon(self, action: str, appliance: Appliance, daemon: Daemon, distribution: Distribution) -> None:
-        plan = plans.load(self._paths.plan, distribution)
+    def _daemon(
+        self, action: str, appliance: Appliance, daemon: Daemon, distribution: Distribution, author: str
+    ) -> None:
+        plan = self._plans.current(distribution).plan
         target = f"{appliance.name}.{daemon.name}"
         if action in ("start", "restart"):
             if not plan.daemon_enabled(appliance.name, daemon.name):
@@ -88,8 +120,10 @@ class Performer:
                 )
             self._systemctl(action, appliance, daemon)
         if action in ("enable", "disable"):
-            plan.switch_daemon(appliance.name, daemon.name, action == "enable")
-            plans.save(self._paths.plan, plan)
+            enabled = action == "enable"
+            self._plans.change(
+                distribution, author, lambda one: one.switch_daemon(appliance.name, daemon.name, enabled)
+            )
         if action == "stop":
             self._held.hold(target)
         else:

@@ -1,22 +1,51 @@
-"""The plan: which appliances and daemons of the distribution this host runs (/etc/asrbox/plan.yaml)."""
+"""The plan: which appliances and daemons of the distribution this host runs, and with what limits.
+
+People edit the draft (/etc/asrbox/plan.yaml); what is in force is the newest of the plans that were applied
+(applied.py).
+"""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from appliances.base.agent import files
 from appliances.base.agent.distribution import Appliance, Distribution, Limits
 from appliances.base.agent.errors import AgentError
 
 HEADER = """\
-# What this host runs. Changed by `asrctl enable` and `asrctl disable`; by hand: then run `asrctl check`.
-# limits override what the appliance asks for: memory in bytes, cpu in cores, processes as a number.
+# What this host is to run. Edit it, look at the difference with `asrctl plan`, bring it into force with `asrctl apply`.
+# limits override what the appliance asks for: memory and disk like 2GiB, cpu in cores, processes as a number.
 """
+_SIZE = re.compile(r"(\d+) ?(KiB|MiB|GiB|TiB)?")
+_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def bytes_of(text: Any) -> Any:
+    """`2GiB` → bytes; anything else is left for the model to refuse."""
+    if isinstance(text, str):
+        found = _SIZE.fullmatch(text.strip())
+        if not found:
+            raise ValueError("expected a size such as 512MiB or 2GiB")
+        return int(found[1]) * _UNITS.get(found[2] or "", 1)
+    return text
+
+
+def size_text(size: int) -> str:
+    """Bytes → the largest unit that is exact: `2GiB`."""
+    for unit, factor in reversed(_UNITS.items()):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+Memory = Annotated[int, BeforeValidator(bytes_of), Field(ge=64 << 20), PlainSerializer(size_text)]
+Disk = Annotated[int, BeforeValidator(bytes_of), Field(ge=1 << 30), PlainSerializer(size_text)]
 
 
 class _Model(BaseModel):
@@ -24,9 +53,10 @@ class _Model(BaseModel):
 
 
 class LimitOverrides(_Model):
-    memory: Annotated[int, Field(ge=64 * 1024 * 1024)] | None = None
+    memory: Memory | None = None
     cpu: Annotated[int, Field(ge=1)] | None = None
     processes: Annotated[int, Field(ge=10)] | None = None
+    disk: Disk | None = None
 
 
 class PlannedAppliance(_Model):
@@ -52,7 +82,7 @@ class Plan(_Model):
     def limits(self, appliance: Appliance) -> Limits:
         """The limits of the appliance with the plan's overrides."""
         planned = self.appliances.get(appliance.name, PlannedAppliance())
-        chosen = planned.limits.model_dump(exclude_none=True)
+        chosen = {key: value for key, value in planned.limits if value is not None}
         return appliance.limits.model_copy(update=chosen)
 
     def switch_appliance(self, name: str, enabled: bool) -> None:
@@ -63,38 +93,77 @@ class Plan(_Model):
         others = [name for name in planned.disabled_daemons if name != daemon]
         planned.disabled_daemons = others if enabled else [*others, daemon]
 
+    def text(self) -> str:
+        """As YAML, without what is not set."""
+        body: str = yaml.safe_dump(self.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
+        return body
+
 
 def load(path: Path, distribution: Distribution) -> Plan:
-    """Read and check the plan. Raises AgentError with file, line or key, and what to do."""
+    """Read and check a plan. Raises AgentError with file, line or key, and what to do."""
     try:
         data = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise AgentError(
+            f"{path} is missing", hint="bring back the plan that is in force: asrctl plan restore"
+        ) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise AgentError(f"{path}:{line}: not YAML: {error.problem}") from error
-    try:
-        plan = Plan.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise AgentError(f"{path}: {key or 'the file'}: {first['msg']}") from error
+    plan = parse(data, path)
     _check_names(path, plan, distribution)
     return plan
 
 
+def parse(data: Any, path: Path) -> Plan:
+    """A plan out of plain data. Raises AgentError with the key."""
+    try:
+        return Plan.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise AgentError(f"{path}: {key or 'the file'}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
 def save(path: Path, plan: Plan) -> None:
-    """Write the plan; a power cut leaves the old plan or the new one."""
+    """Write the draft; a power cut leaves the old one or the new one."""
     files.folder(path.parent)
-    body: str = yaml.safe_dump(plan.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
-    files.write(path, HEADER + body)
+    files.write(path, HEADER + plan.text())
 
 
-def ensure(path: Path, seed: Path, distribution: Distribution) -> Plan:
-    """The plan of this host; on the first start it is made from the distribution and the answers in `seed`."""
-    if not path.exists():
-        chosen = _chosen_by_seed(seed, distribution)
-        appliances = {one.name: PlannedAppliance(enabled=one.name in chosen) for one in distribution.appliances}
-        save(path, Plan(appliances=appliances))
-    return load(path, distribution)
+def first(seed: Path, distribution: Distribution) -> Plan:
+    """The plan of a new host, from the distribution and the answers of the installation in `seed`."""
+    chosen = _chosen_by_seed(seed, distribution)
+    return Plan(appliances={one.name: PlannedAppliance(enabled=one.name in chosen) for one in distribution.appliances})
+
+
+def changes(before: Plan, after: Plan, distribution: Distribution) -> list[str]:
+    """What `after` says otherwise than `before`, in words, one line each."""
+    found = []
+    for appliance in distribution.appliances:
+        name = appliance.name
+        if before.enabled(name) != after.enabled(name):
+            found.append(f"{name}: {_switched(after.enabled(name))}")
+        for daemon in appliance.daemons:
+            was, is_ = before.daemon_enabled(name, daemon.name), after.daemon_enabled(name, daemon.name)
+            if was != is_:
+                found.append(f"{name}.{daemon.name}: {_switched(is_)}")
+        old, new = before.limits(appliance), after.limits(appliance)
+        for key in type(new).model_fields:
+            was, is_ = getattr(old, key), getattr(new, key)
+            if was != is_:
+                found.append(f"{name}: {key} {_limit_text(key, was)} → {_limit_text(key, is_)}")
+    return found
+
+
+def _switched(on: bool) -> str:
+    return "enabled" if on else "disabled"
+
+
+def _limit_text(key: str, value: int | None) -> str:
+    if value is None:
+        return "as the pool gives"
+    return size_text(value) if key in ("memory", "disk") else str(value)
 
 
 def _check_names(path: Path, plan: Plan, distribution: Distribution) -> None:

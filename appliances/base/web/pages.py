@@ -128,6 +128,12 @@ def _told(operations: list[Operation], appliances: list[Appliance]) -> list[tupl
 
 
 def _sentence(operation: Operation, appliances: list[Appliance]) -> str:
+    if operation.action == "apply":
+        return str(_("Bringing the plan into force"))
+    if operation.action == "converge":  # the agent's own; it may be about several
+        titles = {one.name: pick(one.title) for one in appliances}
+        parts = ", ".join(f"«{titles.get(name, name)}»" for name in operation.target.split(", "))
+        return str(_("Adjusting of %(part)s", part=parts))
     name, _dot, daemon_name = operation.target.partition(".")
     appliance = next((one for one in appliances if one.name == name), None)
     if appliance is None or operation.action not in words.ACTIONS:

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from appliances.base.agent.api import create_app
 from appliances.base.agent.board import Board
 from appliances.base.agent.distribution import Distribution
+from appliances.base.agent.errors import AgentError
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.tokens import ServiceToken, Verifier
 from tests.unit.agent.examples import distribution
@@ -27,6 +28,16 @@ class Backend:
         self.board.introduce(self.shipped)
         self.known = Operations(folder)
         self.asked_logs: tuple[Any, ...] = ()
+        self.planned: dict[str, Any] = {
+            "number": 3,
+            "applied_at": "2026-11-23T07:00:00Z",
+            "author": "anna",
+            "file": "/etc/asrbox/plan.yaml",
+            "changes": [],
+            "actions": [],
+            "drift": [],
+            "error": None,
+        }
 
     def status(self) -> dict[str, Any]:
         return self.board.read()
@@ -50,6 +61,22 @@ class Backend:
 
     def check(self) -> list[dict[str, Any]]:
         return [{"name": "agent", "ok": True, "detail": "running"}]
+
+    def plan(self) -> dict[str, Any]:
+        return self.planned
+
+    def plans(self) -> list[dict[str, Any]]:
+        return [{"number": 3, "applied_at": "2026-11-23T07:00:00Z", "author": "anna"}]
+
+    def apply(self, author: str) -> Operation:
+        if self.planned["error"]:
+            raise AgentError(self.planned["error"])
+        return self.request("apply", "auth", author)
+
+    def restore(self, number: int | None) -> int:
+        if number not in (None, 3):
+            raise AgentError(f"there is no plan {number}")
+        return 3
 
 
 @pytest.fixture
@@ -128,3 +155,25 @@ def test_over_tls_only_a_token_for_the_agent_opens(backend: Backend) -> None:
     assert status(f"Bearer {TOKEN}") == 200
     assert status(None) == status("Bearer other") == status(f"Basic {TOKEN}") == status("Bearer ") == 401
     assert caller.get("/healthz").status_code == 200
+
+
+def test_the_plan_is_shown_applied_and_restored(root: FlaskClient, backend: Backend) -> None:
+    assert root.get("/api/v1/plan").get_json()["number"] == 3
+    assert root.get("/api/v1/plans").get_json()[0]["author"] == "anna"
+
+    begun = root.post("/api/v1/plan/apply", headers={"X-Asrbox-User": "anna"})
+    assert begun.status_code == 202
+    assert backend.operations()[0].author == "anna"
+
+    assert root.post("/api/v1/plan/restore?number=3").get_json() == {"number": 3}
+    assert root.post("/api/v1/plan/restore?number=4").get_json()["detail"] == "there is no plan 4"
+    assert root.post("/api/v1/plan/restore?number=x").get_json()["detail"] == "number: 'x' is not a number"
+
+
+def test_a_wrong_plan_is_not_applied(root: FlaskClient, backend: Backend) -> None:
+    backend.planned["error"] = "/etc/asrbox/plan.yaml:3: not YAML"
+
+    refused = root.post("/api/v1/plan/apply")
+
+    assert (refused.status_code, refused.get_json()["detail"]) == (400, "/etc/asrbox/plan.yaml:3: not YAML")
+    assert backend.operations() == []

@@ -110,6 +110,50 @@ def test_check_tells_by_its_exit_code(agent: Doing) -> None:
     assert "FAILING  auth.web  198.18.82.2:443 does not answer" in failed.output
 
 
+def test_plan_shows_what_the_file_would_change_and_how_to_go_on(agent: Doing) -> None:
+    assert asrctl("plan").output == (
+        "plan 3 is in force since 2026-11-23T07:00:00Z (by anna)\n\n/etc/asrbox/plan.yaml says the same\n"
+    )
+
+    agent.planned |= {
+        "changes": ["auth: disabled"],
+        "actions": ["stopping auth"],
+        "drift": ["changing limits.cpu of auth"],
+    }
+    assert asrctl("plan").output == (
+        "plan 3 is in force since 2026-11-23T07:00:00Z (by anna)\n"
+        "\n"
+        "this host differs from it, and the agent is about to do:\n"
+        "  changing limits.cpu of auth\n"
+        "\n"
+        "/etc/asrbox/plan.yaml says otherwise:\n"
+        "  auth: disabled\n"
+        "\n"
+        "which means:\n"
+        "  stopping auth\n"
+        "\n"
+        "bring it into force: asrctl apply\n"
+        "forget it:           asrctl plan restore\n"
+    )
+
+
+def test_a_wrong_plan_file_is_told_and_gives_exit_code_1(agent: Doing) -> None:
+    agent.planned["error"] = "/etc/asrbox/plan.yaml: appliances.mail: there is no such appliance"
+
+    shown, refused = asrctl("plan"), asrctl("apply")
+
+    assert (shown.exit_code, refused.exit_code) == (1, 1)
+    assert "the plan file cannot be applied: /etc/asrbox/plan.yaml: appliances.mail" in shown.output
+    assert "Error: /etc/asrbox/plan.yaml: appliances.mail" in refused.output
+
+
+def test_apply_history_and_restore(agent: Doing, paths: Paths) -> None:
+    assert asrctl("apply").output.endswith("apply: done\n")
+    assert asrctl("plan", "history").output == "PLAN  APPLIED               BY\n3     2026-11-23T07:00:00Z  anna\n"
+    assert asrctl("plan", "restore").output == f"{paths.plan} is plan 3 again. See the difference: asrctl plan\n"
+    assert "there is no plan 9" in asrctl("plan", "restore", "9").output
+
+
 def test_an_unknown_name_is_told_with_those_that_exist(agent: Doing) -> None:
     assert "there is no appliance 'mail' (this distribution has: asr_billing, auth)" in asrctl("stop", "mail").output
 

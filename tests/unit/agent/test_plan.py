@@ -16,31 +16,54 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "etc/plan.yaml"
 
 
-def test_without_answers_everything_is_enabled(file: Path, tmp_path: Path) -> None:
-    made = plan.ensure(file, tmp_path / "seed.toml", distribution())
+def test_without_answers_everything_is_enabled(tmp_path: Path) -> None:
+    made = plan.first(tmp_path / "seed.toml", distribution())
 
     assert [made.enabled(name) for name in ("auth", "asr_billing")] == [True, True]
-    assert plan.load(file, distribution()) == made
 
 
-def test_answers_choose_the_appliances(file: Path, tmp_path: Path) -> None:
+def test_answers_choose_the_appliances(tmp_path: Path) -> None:
     seed = tmp_path / "seed.toml"
     seed.write_text('appliances = ["auth"]\n')
 
-    made = plan.ensure(file, seed, distribution())
+    made = plan.first(seed, distribution())
 
     assert (made.enabled("auth"), made.enabled("asr_billing")) == (True, False)
 
 
-def test_a_plan_that_exists_is_kept(file: Path, tmp_path: Path) -> None:
-    made = plan.ensure(file, tmp_path / "seed.toml", distribution())
-    made.switch_daemon("asr_billing", "web", False)
+def test_what_is_saved_is_read_back(file: Path) -> None:
+    made = plan.Plan.model_validate({"appliances": {"auth": {"limits": {"memory": "1536MiB", "disk": "8GiB"}}}})
+    made.switch_daemon("auth", "web", False)
+
     plan.save(file, made)
 
-    again = plan.ensure(file, tmp_path / "seed.toml", distribution())
+    assert plan.load(file, distribution()) == made
+    assert "memory: 1536MiB" in file.read_text()
 
-    assert not again.daemon_enabled("asr_billing", "web")
-    assert again.daemon_enabled("asr_billing", "firebird")
+
+def test_sizes_are_written_as_people_say_them(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("version: 1\nappliances: {auth: {limits: {memory: 2GiB, disk: 6 GiB, cpu: 3}}}\n")
+
+    limits = plan.load(file, distribution()).limits(distribution().appliance("auth"))
+
+    assert (limits.memory, limits.disk, limits.cpu) == (2 << 30, 6 << 30, 3)
+
+
+def test_the_difference_between_two_plans_is_told_in_words() -> None:
+    before = plan.first(Path("/no/seed.toml"), distribution())
+    after = before.model_copy(deep=True)
+    after.switch_appliance("auth", False)
+    after.switch_daemon("asr_billing", "web", False)
+    after.appliances["asr_billing"].limits = plan.LimitOverrides(memory=2 << 30, disk=8 << 30)
+
+    assert plan.changes(before, after, distribution()) == [
+        "asr_billing.web: disabled",
+        "asr_billing: memory 400MiB → 2GiB",
+        "asr_billing: disk as the pool gives → 8GiB",
+        "auth: disabled",
+    ]
+    assert plan.changes(before, before, distribution()) == []
 
 
 def test_overrides_change_single_limits(file: Path) -> None:
@@ -57,6 +80,14 @@ def test_overrides_change_single_limits(file: Path) -> None:
     ("text", "message"),
     [
         ("version: 1\nappliances: [\n", ":3: not YAML: expected the node content"),
+        (
+            "version: 1\nappliances: {auth: {limits: {memory: 2G}}}\n",
+            ": appliances.auth.limits.memory: expected a size such as 512MiB or 2GiB",
+        ),
+        (
+            "version: 1\nappliances: {auth: {limits: {memory: 1MiB}}}\n",
+            ": appliances.auth.limits.memory: Input should be greater than or equal to 67108864",
+        ),
         ("version: 2\nappliances: {}\n", ": version: Input should be 1"),
         ("version: 1\nappliances: {auth: {enabled: 'yes'}}\n", ": appliances.auth.enabled: Input should be a valid"),
         ("version: 1\nappliances: {auth: {runs: true}}\n", ": appliances.auth.runs: Extra inputs are not permitted"),
@@ -80,10 +111,9 @@ def test_a_wrong_plan_is_refused_exactly(file: Path, text: str, message: str) ->
     assert str(refused.value).startswith(f"{file}{message}")
 
 
-def test_answers_with_an_unknown_appliance_are_refused(file: Path, tmp_path: Path) -> None:
+def test_answers_with_an_unknown_appliance_are_refused(tmp_path: Path) -> None:
     seed = tmp_path / "seed.toml"
     seed.write_text('appliances = ["mail"]\n')
 
     with pytest.raises(AgentError, match="seed.toml: appliances: there is no appliance 'mail'"):
-        plan.ensure(file, seed, distribution())
-    assert not file.exists()
+        plan.first(seed, distribution())

@@ -108,6 +108,18 @@ def test_stopping_and_starting_a_daemon(panel: FlaskClient, agent: FakeAgent) ->
     assert agent.part("asr_billing", "firebird")["state"] == "running"
 
 
+def test_what_the_agent_did_by_itself_is_told_in_words(panel: FlaskClient, agent: FakeAgent) -> None:
+    own = {"id": "1", "status": "done", "author": "agent", "log": [], "error": None}
+    times = {"started_at": "2026-11-23T07:00:00Z", "ended_at": "2026-11-23T07:00:01Z"}
+    agent.operations = [
+        {**own, **times, "action": "converge", "target": "auth, asr_billing"},
+        {**own, **times, "id": "2", "action": "apply", "target": "plan"},
+    ]
+    text = page(panel, "/operations")
+    assert "Приведение в порядок: «Вход», «Биллинг»" in text
+    assert "Ввод плана в действие" in text
+
+
 def test_every_button_opens_a_confirmation_that_exists(panel: FlaskClient) -> None:
     text = page(panel, "/appliances/asr_billing")
     opened = set(re.findall(r'popovertarget="([\w-]+)"', text))

@@ -57,10 +57,12 @@ def check(obj: tuple[Paths, Client]) -> None:
 
 @main.command()
 @click.option("-n", "lines", default=20, show_default=True, help="How many of the newest.")
+@click.option("--json", "as_json", is_flag=True, help="The agent's answer as JSON, with logs.")
 @click.pass_obj
-def operations(obj: tuple[Paths, Client], lines: int) -> None:
+def operations(obj: tuple[Paths, Client], lines: int, as_json: bool) -> None:
     """What was done to this host, when and by whom."""
-    click.echo(show.operations(obj[1].get("/api/v1/operations")[:lines]))
+    found = obj[1].get("/api/v1/operations")[:lines]
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.operations(found))
 
 
 def _action(name: str, text: str) -> Callable[..., None]:
@@ -84,6 +86,47 @@ _action("stop", "Stop TARGET until it is started again or the machine reboots.")
 _action("restart", "Stop and start TARGET.")
 _action("enable", "Run TARGET from now on, after reboots too.")
 _action("disable", "Stop TARGET and leave it off, after reboots too. Its data stays.")
+
+
+@main.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="The agent's answer as JSON.")
+@click.pass_context
+def plan(context: click.Context, as_json: bool) -> None:
+    """What the plan file would change. Nothing is done: `asrctl apply` does it."""
+    if context.invoked_subcommand is None:
+        found = context.obj[1].get("/api/v1/plan")
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.plan(found))
+        if found["error"]:
+            raise SystemExit(1)
+
+
+@plan.command("history")
+@click.pass_obj
+def plan_history(obj: tuple[Paths, Client]) -> None:
+    """The plans that were in force, the newest first."""
+    click.echo(show.plans(obj[1].get("/api/v1/plans")))
+
+
+@plan.command("restore")
+@click.argument("number", type=click.IntRange(1), required=False)
+@click.pass_obj
+def plan_restore(obj: tuple[Paths, Client], number: int | None) -> None:
+    """Make the plan file what is in force, or what plan NUMBER of the history was."""
+    found = obj[1].post("/api/v1/plan/restore" + (f"?number={number}" if number else ""))
+    click.echo(f"{obj[0].plan} is plan {found['number']} again. See the difference: asrctl plan")
+
+
+@main.command()
+@click.option("--no-wait", is_flag=True, help="Ask for it and return at once.")
+@click.pass_obj
+def apply(obj: tuple[Paths, Client], no_wait: bool) -> None:
+    """Bring the plan file into force and wait until the host is like it."""
+    operation = obj[1].post("/api/v1/plan/apply")["operation"]
+    if no_wait:
+        click.echo(f"operation {operation}")
+        return
+    _follow_operation(obj[1], operation)
+    click.echo("apply: done")
 
 
 @main.command()

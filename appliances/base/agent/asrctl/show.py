@@ -51,6 +51,34 @@ def operations(found: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def plan(found: dict[str, Any]) -> str:
+    """The plan in force, what the file says otherwise, and what that would do."""
+    head = f"plan {found['number']} is in force since {found['applied_at']} (by {found['author']})"
+    parts = [head]
+    if found["drift"]:
+        parts.append(_list("this host differs from it, and the agent is about to do:", found["drift"]))
+    if found["error"]:
+        parts.append(f"the plan file cannot be applied: {found['error']}")
+    elif found["changes"]:
+        parts.append(_list(f"{found['file']} says otherwise:", found["changes"]))
+        if found["actions"]:
+            parts.append(_list("which means:", found["actions"]))
+        parts.append("bring it into force: asrctl apply\nforget it:           asrctl plan restore")
+    else:
+        parts.append(f"{found['file']} says the same")
+    return "\n\n".join(parts)
+
+
+def plans(found: Sequence[dict[str, Any]]) -> str:
+    """The plans that were in force, the newest first."""
+    rows = [(str(one["number"]), one["applied_at"], one["author"]) for one in found]
+    return table(("PLAN", "APPLIED", "BY"), rows)
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([title, *(f"  {line}" for line in lines)])
+
+
 def _well(one: dict[str, Any]) -> str:
     return "-" if one["health"] == "unknown" else str(one["health"])
 
