@@ -117,6 +117,54 @@ def test_check_passes_and_says_what_was_checked(host: IncusHost) -> None:
     assert "FAILING" not in checked
 
 
+def reaches(host: IncusHost, instance: str, target: tuple[str, int], source: str = "") -> bool:
+    """Whether a program in the container can open a connection, perhaps from an address of its choice."""
+    program = (
+        "import socket, sys; s = socket.socket(); s.settimeout(3); "
+        "sys.argv[3] and s.bind((sys.argv[3], 0)); s.connect((sys.argv[1], int(sys.argv[2])))"
+    )
+    command = ["exec", instance, "--", "python3", "-c", program, target[0], str(target[1]), source]
+    return host.run(["incus", *command], check=False).returncode == 0
+
+
+def dropped(host: IncusHost, counter: str) -> int:
+    listed = json.loads(host.run(["nft", "-j", "list", "counters"]).stdout)["nftables"]
+    return next(int(one["counter"]["packets"]) for one in listed if one.get("counter", {}).get("name") == counter)
+
+
+AUTH, FIREBIRD = ("198.18.82.2", 443), ("198.18.83.2", 3050)
+
+
+def test_only_what_is_declared_passes_between_containers(host: IncusHost) -> None:
+    before = dropped(host, "between")
+
+    assert reaches(host, "base", AUTH), "base consumes web.auth"
+    assert not reaches(host, "base", FIREBIRD), "nobody but the billing itself"
+    assert not reaches(host, "auth", ("198.18.83.3", 443)), "auth consumes nothing"
+    assert not reaches(host, "auth", ("198.18.80.1", 8443)), "nor the agent"
+
+    assert dropped(host, "between") > before
+    assert "packets dropped that no appliance declares" in host.asrctl("check").stdout
+
+
+def test_a_container_cannot_take_the_address_of_another(host: IncusHost) -> None:
+    host.incus("exec", "auth", "--", "ip", "address", "add", "198.18.81.2/20", "dev", "eth0")
+    try:
+        assert not reaches(host, "auth", ("198.18.80.1", 8443), "198.18.81.2"), "that is what base may do"
+        assert host.asrctl("status").returncode == 0
+        assert reaches(host, "base", AUTH), "base keeps its address"
+    finally:
+        host.incus("exec", "auth", "--", "ip", "address", "delete", "198.18.81.2/20", "dev", "eth0")
+
+
+def test_rules_that_somebody_flushed_come_back(host: IncusHost) -> None:
+    host.run(["nft", "flush", "ruleset"])
+
+    until(lambda: host.run(["nft", "list", "table", "bridge", "asrbox"], check=False).returncode == 0)
+
+    assert not reaches(host, "base", FIREBIRD)
+
+
 def test_killing_the_agent_leaves_the_containers_alone(host: IncusHost) -> None:
     before = {one["name"]: init_of(host, one["name"]) for one in instances(host)}
     assert host.agent is not None

@@ -14,7 +14,7 @@ def probe(server: Json) -> HostAbilities:
     """Ask the container daemon's description of the kernel, and nftables (which only checks, and changes nothing)."""
     features = server.get("environment", {}).get("kernel_features") or {}
     shifts = "true" in (features.get("idmapped_mounts"), features.get("shiftfs"))
-    return HostAbilities(shifts_mounts=shifts, filters_mac=_nft_checks(PROBE))
+    return HostAbilities(shifts_mounts=shifts, filters_frames=_nft_checks(PROBE))
 
 
 def _nft_checks(ruleset: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography import x509
 
+from appliances.base.agent import firewall
 from appliances.base.agent.board import WELL_ENOUGH
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.incus import Incus
@@ -19,8 +20,8 @@ EARLIEST = datetime.timedelta(days=30)
 
 
 def run_all(status: dict[str, Any], paths: Paths, incus: Incus) -> list[dict[str, Any]]:
-    """`[{name, ok, detail}]`: the agent, the disk, the pool, the CA, and each daemon that should run."""
-    found = [_agent(status), _disk(paths), _pool(incus), _authority(paths)]
+    """`[{name, ok, detail}]`: the agent, the disk, the pool, the CA, the firewall, and each daemon that should run."""
+    found = [_agent(status), _disk(paths), _pool(incus), _authority(paths), _firewall()]
     for appliance in status["appliances"]:
         if appliance["state"] == "disabled":
             continue
@@ -66,6 +67,13 @@ def _authority(paths: Paths) -> dict[str, Any]:
     if now < certificate.not_valid_before_utc:
         return _check("certificate authority", False, "the clock of this machine is before the release")
     return _check("certificate authority", end - now > EARLIEST, f"valid until {end:%Y-%m-%d}")
+
+
+def _firewall() -> dict[str, Any]:
+    packets = firewall.dropped()
+    if packets is None:
+        return _check("firewall", False, "the rules between the containers are not loaded")
+    return _check("firewall", True, f"{sum(packets.values())} packets dropped that no appliance declares")
 
 
 def _check(name: str, ok: bool, detail: str) -> dict[str, Any]:

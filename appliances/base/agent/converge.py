@@ -19,6 +19,7 @@ from appliances.base.agent import (
     distribution,
     execute,
     files,
+    firewall,
     images,
     instances,
     outside,
@@ -172,6 +173,8 @@ class Convergence:
             storage = self._existing_storage(intent.distribution)
         for done in preseed.apply(self._incus, preseed.desired(intent.distribution, storage)):
             self._say(done)
+        if self._abilities.filters_frames and firewall.ensure(firewall.rules(intent.distribution)):
+            self._say("loaded the firewall between the containers")
         self._serve_tls(intent.distribution, renderer)
 
     def _existing_storage(self, shipped: Distribution) -> preseed.Storage:

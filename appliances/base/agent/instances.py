@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliances.base.agent.distribution import Appliance, Distribution, ImageList
+from appliances.base.agent.firewall import interface
 from appliances.base.agent.plan import Plan
 from appliances.base.agent.preseed import POOL
 
@@ -23,7 +24,7 @@ class HostAbilities:
     """What this host's kernel can do for containers."""
 
     shifts_mounts: bool  # idmapped mounts: host files keep their owners inside
-    filters_mac: bool  # nftables in the bridge: a container cannot send from a foreign MAC address
+    filters_frames: bool  # nftables in the bridge: what passes between containers, and from which MAC address
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,12 @@ def _devices(
     size = {"size": str(disk)} if disk else {}
     devices: dict[str, Device] = {
         "root": {"type": "disk", "path": "/", "pool": POOL, **size},
-        "eth0": {"type": "nic", "name": "eth0", "network": distribution.network.bridge},
+        "eth0": {
+            "type": "nic",
+            "name": "eth0",
+            "network": distribution.network.bridge,
+            "host_name": interface(distribution.network, appliance),
+        },
         "runtime": {
             "type": "disk",
             "source": str(runtime / appliance.name),
@@ -98,7 +104,7 @@ def _devices(
             "readonly": "true",
         },
     }
-    if abilities.filters_mac:
+    if abilities.filters_frames:
         devices["eth0"]["security.mac_filtering"] = "true"
     if abilities.shifts_mounts:
         devices["runtime"]["shift"] = "true"

@@ -32,7 +32,7 @@ RUNTIME = Path("/var/lib/asrbox/runtime")
 def desired(*, disabled: tuple[str, ...] = (), held: tuple[str, ...] = ()) -> list[DesiredInstance]:
     plan = Plan(appliances={name: PlannedAppliance(enabled=name not in disabled) for name in ("auth", "asr_billing")})
     return desired_instances(
-        distribution(), image_list(), plan, set(held), RUNTIME, HostAbilities(shifts_mounts=True, filters_mac=True)
+        distribution(), image_list(), plan, set(held), RUNTIME, HostAbilities(shifts_mounts=True, filters_frames=True)
     )
 
 

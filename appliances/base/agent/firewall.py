@@ -1,0 +1,111 @@
+"""What may pass between containers: what appliances declare in `consumes`. Everything else is dropped and counted.
+
+Two nftables tables of our own: `bridge asrbox` sees frames from container to container, `inet asrbox` what goes to the
+host and what would be routed. Tables of others are left alone. The rules in the bridge keep no state, which not every
+kernel can there: what comes back is known by its port, and may not open a connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import jinja2
+
+from appliances.base.agent.distribution import AGENT_ENDPOINT, AGENT_PORT, Appliance, Distribution, Network
+from appliances.base.agent.errors import AgentError
+
+TABLES = (("bridge", "asrbox"), ("inet", "asrbox"))
+TEMPLATE = Path(__file__).parent / "host" / "firewall.nft.j2"
+LIMIT = 60.0  # seconds for one call of nft
+
+
+def interface(network: Network, appliance: Appliance) -> str:
+    """The host's end of the appliance's cable: a name that the rules know, of at most 15 characters."""
+    number = (int(appliance.block.network_address) - int(network.range.network_address)) >> 8
+    return f"{network.bridge}-{number}"
+
+
+def rules(distribution: Distribution) -> str:
+    """The ruleset as nft reads it. The same distribution gives the same text."""
+    network = distribution.network
+    passes = []
+    to_host = []
+    for appliance in distribution.appliances:
+        sources = sorted({daemon.address for daemon in appliance.daemons})
+        for endpoint in sorted(appliance.consumes):
+            if endpoint == AGENT_ENDPOINT:
+                to_host.append({"sources": sources, "address": network.host, "port": AGENT_PORT})
+                continue
+            owner, daemon = distribution.endpoint(endpoint)
+            if owner is not appliance:
+                transport = "udp" if daemon.protocol == "udp" else "tcp"
+                target = {"address": daemon.address, "port": daemon.port, "transport": transport}
+                passes.append({"appliance": appliance.name, "endpoint": endpoint, "sources": sources, **target})
+    cables = [
+        {"name": interface(network, one), "addresses": sorted({daemon.address for daemon in one.daemons})}
+        for one in distribution.appliances
+    ]
+    environment = jinja2.Environment(  # noqa: S701
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string(TEMPLATE.read_text())
+    given = {"bridge": network.bridge, "cables": cables, "passes": passes, "to_host": to_host}
+    text = template.render(**given, mark="")
+    return template.render(**given, mark=_digest(text))
+
+
+def ensure(text: str) -> bool:
+    """Make the kernel have these rules; returns whether they had to be loaded. All of them or none: nft is atomic.
+
+    Raises AgentError when the kernel refuses them.
+    """
+    mark = f'comment "{_mark(text)}"'
+    if all(mark in (_nft("list", "table", *table) or "") for table in TABLES):
+        return False
+    _load(text)
+    return True
+
+
+def dropped() -> dict[str, int] | None:
+    """Packets dropped so far, by counter (`between` containers, to the `host`, `routed`); None while there are no rules."""
+    listings = [_nft("-j", "list", "counters", "table", *table) for table in TABLES]
+    if None in listings:
+        return None
+    entries = [entry for listed in listings if listed for entry in json.loads(listed)["nftables"]]
+    counters = [entry["counter"] for entry in entries if "counter" in entry]
+    return {counter["name"]: int(counter["packets"]) for counter in counters}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _mark(text: str) -> str:
+    return text.split('comment "', 1)[1].split('"', 1)[0]
+
+
+def _nft(*arguments: str) -> str | None:
+    """What nft printed; None when it failed, as it does for a table that is not there."""
+    done = subprocess.run(["nft", *arguments], capture_output=True, text=True, check=False, timeout=LIMIT)  # noqa: S603, S607
+    return done.stdout if done.returncode == 0 else None
+
+
+def _load(text: str) -> None:
+    done = subprocess.run(
+        ["nft", "--file", "-"],  # noqa: S607
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        raise AgentError(
+            f"nftables refuses the rules: {said[0] if said else 'it printed nothing'}",
+            step="firewall",
+            hint="compare with: nft list tables; modprobe nf_tables",
+        )

@@ -1,0 +1,67 @@
+"""The rules between containers: what is declared passes, and nothing else is mentioned."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from appliances.base.agent import firewall
+from tests.unit.agent.examples import distribution
+
+SHIPPED = distribution()
+
+
+def test_a_consumer_reaches_the_endpoint_it_declares_and_gets_answers() -> None:
+    text = firewall.rules(SHIPPED)
+
+    assert "# asr_billing consumes web.auth\n" in text
+    assert "ip saddr { 198.18.83.2, 198.18.83.3 } ip daddr 198.18.82.2 tcp dport 443 accept" in text
+    assert (
+        "ip saddr 198.18.82.2 ip daddr { 198.18.83.2, 198.18.83.3 } tcp sport 443 tcp flags & (syn | ack) != syn accept"
+    ) in text
+
+
+def test_only_who_consumes_the_agent_reaches_it() -> None:
+    text = firewall.rules(SHIPPED)
+
+    assert "ip saddr { 198.18.83.2, 198.18.83.3 } ip daddr 198.18.80.1 tcp dport 8443 accept" in text
+    assert text.count("dport 8443") == 1
+
+
+def test_nothing_is_accepted_that_nobody_declares() -> None:
+    accepted = [line for line in firewall.rules(SHIPPED).splitlines() if line.endswith("accept")]
+
+    assert len(accepted) == 5  # one endpoint and its answers, the agent and what is established, ARP
+
+
+def test_everybody_keeps_to_his_own_addresses() -> None:
+    text = firewall.rules(SHIPPED)
+
+    for appliance in SHIPPED.appliances:
+        cable = firewall.interface(SHIPPED.network, appliance)
+        assert len(cable) <= 15
+        addresses = ", ".join(str(one) for one in sorted({daemon.address for daemon in appliance.daemons}))
+        assert f'iifname "{cable}" ip saddr != {{ {addresses} }} counter name "between" drop' in text
+        assert f'iifname "{cable}" arp saddr ip != {{ 0.0.0.0, {addresses} }} counter name "between" drop' in text
+
+
+def test_the_mark_is_that_of_the_rules() -> None:
+    other = SHIPPED.model_copy(update={"appliances": SHIPPED.appliances[1:]})
+    one, again, two = (firewall._mark(firewall.rules(each)) for each in (SHIPPED, SHIPPED, other))
+
+    assert one == again != two
+
+
+def test_nft_understands_the_rules() -> None:
+    if not (nft := shutil.which("nft")):
+        pytest.fail("nft is missing: run make deps")
+    checked = subprocess.run(
+        ["unshare", "--net", "--map-root-user", nft, "--check", "--file", "-"],
+        input=firewall.rules(SHIPPED),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
