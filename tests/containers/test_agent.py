@@ -158,10 +158,11 @@ def test_a_container_cannot_take_the_address_of_another(host: IncusHost) -> None
 
 
 def test_rules_that_somebody_flushed_come_back(host: IncusHost) -> None:
+    host.run(["nft", "flush", "chain", "bridge", "asrbox", "containers"])
+    until(lambda: not reaches(host, "base", FIREBIRD))
+
     host.run(["nft", "flush", "ruleset"])
-
     until(lambda: host.run(["nft", "list", "table", "bridge", "asrbox"], check=False).returncode == 0)
-
     assert not reaches(host, "base", FIREBIRD)
 
 

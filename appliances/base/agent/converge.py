@@ -94,6 +94,7 @@ class Convergence:
         self._tls: wsgi.Server | None = None
         self._abilities: instances.HostAbilities | None = None
         self._backoff = Backoff()
+        self._firewall = firewall.Firewall()
         self._began = time.monotonic()
         self._steps = PREPARED
         self._prepared = False
@@ -173,7 +174,7 @@ class Convergence:
             storage = self._existing_storage(intent.distribution)
         for done in preseed.apply(self._incus, preseed.desired(intent.distribution, storage)):
             self._say(done)
-        if self._abilities.filters_frames and firewall.ensure(firewall.rules(intent.distribution)):
+        if self._abilities.filters_frames and self._firewall.ensure(firewall.rules(intent.distribution)):
             self._say("loaded the firewall between the containers")
         self._serve_tls(intent.distribution, renderer)
 

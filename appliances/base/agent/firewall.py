@@ -7,7 +7,6 @@ kernel can there: what comes back is known by its port, and may not open a conne
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -52,25 +51,30 @@ def rules(distribution: Distribution) -> str:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     template = environment.from_string(TEMPLATE.read_text())
-    given = {"bridge": network.bridge, "cables": cables, "passes": passes, "to_host": to_host}
-    text = template.render(**given, mark="")
-    return template.render(**given, mark=_digest(text))
+    return template.render(bridge=network.bridge, cables=cables, passes=passes, to_host=to_host)
 
 
-def ensure(text: str) -> bool:
-    """Make the kernel have these rules; returns whether they had to be loaded. All of them or none: nft is atomic.
+class Firewall:
+    """Keeps the rules in the kernel as they were loaded; a new one loads them anew."""
 
-    Raises AgentError when the kernel refuses them.
-    """
-    mark = f'comment "{_mark(text)}"'
-    if all(mark in (_nft("list", "table", *table) or "") for table in TABLES):
-        return False
-    _load(text)
-    return True
+    def __init__(self) -> None:
+        self._text = ""
+        self._listed: list[str | None] = []
+
+    def ensure(self, text: str) -> bool:
+        """Make the kernel have these rules; returns whether they had to be loaded. All or none: nft is atomic.
+
+        Raises AgentError when the kernel refuses them.
+        """
+        if text == self._text and self._listed == _listing():
+            return False
+        _load(text)
+        self._text, self._listed = text, _listing()
+        return True
 
 
 def dropped() -> dict[str, int] | None:
-    """Packets dropped so far, by counter (`between` containers, to the `host`, `routed`); None while there are no rules."""
+    """Packets dropped since the rules were loaded: `between` containers, to the `host`, `routed`; None: no rules."""
     listings = [_nft("-j", "list", "counters", "table", *table) for table in TABLES]
     if None in listings:
         return None
@@ -79,12 +83,9 @@ def dropped() -> dict[str, int] | None:
     return {counter["name"]: int(counter["packets"]) for counter in counters}
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _mark(text: str) -> str:
-    return text.split('comment "', 1)[1].split('"', 1)[0]
+def _listing() -> list[str | None]:
+    """Our tables as the kernel has them, without the counters' values."""
+    return [_nft("--stateless", "list", "table", *table) for table in TABLES]
 
 
 def _nft(*arguments: str) -> str | None:

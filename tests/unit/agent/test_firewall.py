@@ -47,11 +47,23 @@ def test_everybody_keeps_to_his_own_addresses() -> None:
         assert f'iifname "{cable}" arp saddr ip != {{ 0.0.0.0, {addresses} }} counter name "between" drop' in text
 
 
-def test_the_mark_is_that_of_the_rules() -> None:
-    other = SHIPPED.model_copy(update={"appliances": SHIPPED.appliances[1:]})
-    one, again, two = (firewall._mark(firewall.rules(each)) for each in (SHIPPED, SHIPPED, other))
+def test_rules_are_loaded_again_when_the_kernel_has_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = {"bridge": "", "inet": ""}
+    loads = []
 
-    assert one == again != two
+    def load(text: str) -> None:
+        loads.append(text)
+        kernel.update(bridge=text, inet=text)
+
+    monkeypatch.setattr(firewall, "_load", load)
+    monkeypatch.setattr(firewall, "_nft", lambda *arguments: kernel[arguments[3]] or None)
+    kept = firewall.Firewall()
+
+    assert [kept.ensure("one"), kept.ensure("one")] == [True, False]
+    kernel["inet"] = "somebody was here"
+    assert [kept.ensure("one"), kept.ensure("one")] == [True, False]
+    assert kept.ensure("two")
+    assert loads == ["one", "one", "two"]
 
 
 def test_nft_understands_the_rules() -> None:
