@@ -116,6 +116,9 @@ class Agent:
         failures: list[str] = []
         try:
             yield failures.append
+        except AgentError as error:
+            failures.append(error.sentence())
+            raise
         finally:
             self._current = None
             if failures:

@@ -182,3 +182,21 @@ def test_the_first_password_is_shown_until_it_has_been_changed(paths: Paths) -> 
 def test_the_socket_is_for_root_alone(agent: Doing, paths: Paths) -> None:
     assert paths.socket.stat().st_mode & 0o777 == 0o600
     assert paths.socket.parent.stat().st_mode & 0o777 == 0o700
+
+
+def completed(words: str) -> list[str]:
+    """What the shell offers for the last of these words."""
+    given = {"_ASRCTL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    result = CliRunner().invoke(main, [], prog_name="asrctl", env=given)
+    return [line.removeprefix("plain,") for line in result.output.split()]
+
+
+def test_the_shell_completes_commands_appliances_and_daemons(agent: Doing) -> None:
+    assert completed("asrctl re") == ["restart"]
+    assert completed("asrctl plan r") == ["restore"]
+    assert completed("asrctl stop asr_billing.") == ["asr_billing.firebird", "asr_billing.web"]
+    assert completed("asrctl shell a") == ["asr_billing", "auth"]
+
+
+def test_completion_is_silent_without_an_agent(paths: Paths) -> None:
+    assert completed("asrctl stop a") == []

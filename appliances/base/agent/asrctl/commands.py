@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import click
+from click.shell_completion import CompletionItem
 
 from appliances.base.agent import outside, secretstore
 from appliances.base.agent.asrctl import show
@@ -23,6 +24,26 @@ from appliances.base.agent.paths import Paths
 
 POLL = 0.3  # seconds between looks at an operation
 FOLLOW = 1.0  # seconds between looks at a log
+
+
+class Target(click.ParamType):
+    """An appliance, or with `daemons` also one of its daemons; the shell completes those that the agent knows."""
+
+    name = "target"
+
+    def __init__(self, *, daemons: bool = True) -> None:
+        self._daemons = daemons
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so; none when the agent does not answer."""
+        try:
+            found = Client(Paths.of_environment().socket).get("/api/v1/status")["appliances"]
+        except click.ClickException:
+            return []
+        names = [one["name"] for one in found]
+        if self._daemons:
+            names += [f"{one['name']}.{daemon['name']}" for one in found for daemon in one["daemons"]]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,7 +88,7 @@ def operations(obj: tuple[Paths, Client], lines: int, as_json: bool) -> None:
 
 def _action(name: str, text: str) -> Callable[..., None]:
     @main.command(name, help=text)
-    @click.argument("target")
+    @click.argument("target", type=Target())
     @click.option("--no-wait", is_flag=True, help="Ask for it and return at once.")
     @click.pass_obj
     def command(obj: tuple[Paths, Client], target: str, no_wait: bool) -> None:
@@ -130,7 +151,7 @@ def apply(obj: tuple[Paths, Client], no_wait: bool) -> None:
 
 
 @main.command()
-@click.argument("target")
+@click.argument("target", type=Target())
 @click.option("-f", "--follow", is_flag=True, help="Go on showing new lines until Ctrl-C.")
 @click.option("-n", "lines", default=200, show_default=True, help="How many of the newest lines.")
 @click.pass_obj
@@ -150,7 +171,7 @@ def logs(obj: tuple[Paths, Client], target: str, follow: bool, lines: int) -> No
 
 
 @main.command()
-@click.argument("appliance")
+@click.argument("appliance", type=Target(daemons=False))
 @click.pass_obj
 def shell(obj: tuple[Paths, Client], appliance: str) -> None:
     """A root shell in APPLIANCE."""
