@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -16,12 +18,13 @@ from appliances.base.agent.paths import Paths
 from appliances.base.agent.preseed import POOL
 
 FULL = 0.9  # a file system or pool fuller than this is reported
+SHORT = 0.95  # memory that is used more than this is reported
 EARLIEST = datetime.timedelta(days=30)
 
 
 def run_all(status: dict[str, Any], paths: Paths, incus: Incus) -> list[dict[str, Any]]:
-    """`[{name, ok, detail}]`: the agent, the disk, the pool, the CA, the firewall, and each daemon that should run."""
-    found = [_agent(status), _disk(paths), _pool(incus), _authority(paths), _firewall()]
+    """`[{name, ok, detail}]`: agent, disk, memory, pool, CA and firewall of the host, every daemon that should run."""
+    found = [_agent(status), *_disk(paths), _memory(), _pool(incus), _authority(paths), _firewall()]
     for appliance in status["appliances"]:
         if appliance["state"] == "disabled":
             continue
@@ -41,9 +44,20 @@ def _agent(status: dict[str, Any]) -> dict[str, Any]:
     return _check("agent", status["phase"] != "failed", status["error"] or status["phase"])
 
 
-def _disk(paths: Paths) -> dict[str, Any]:
+def _disk(paths: Paths) -> list[dict[str, Any]]:
     usage = shutil.disk_usage(paths.var)
-    return _check("disk", usage.used / usage.total < FULL, _space(usage.used, usage.total))
+    found = [_check("disk", usage.used / usage.total < FULL, _space(usage.used, usage.total))]
+    status = os.statvfs(paths.var)
+    if status.f_files:  # btrfs has no such number
+        used = 1 - status.f_favail / status.f_files
+        found.append(_check("files", used < FULL, f"{used:.0%} of {status.f_files} possible files exist"))
+    return found
+
+
+def _memory(meminfo: Path = Path("/proc/meminfo")) -> dict[str, Any]:
+    values = {line.split(":")[0]: int(line.split()[1]) << 10 for line in meminfo.read_text().splitlines()}
+    total, used = values["MemTotal"], values["MemTotal"] - values["MemAvailable"]
+    return _check("memory", used / total < SHORT, _space(used, total))
 
 
 def _pool(incus: Incus) -> dict[str, Any]:

@@ -26,7 +26,7 @@ POLL = 0.3  # seconds between looks at an operation
 FOLLOW = 1.0  # seconds between looks at a log
 
 
-class Target(click.ParamType):
+class Target(click.ParamType[str]):
     """An appliance, or with `daemons` also one of its daemons; the shell completes those that the agent knows."""
 
     name = "target"
