@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from appliances.base.agent import settings
 from builder.yamlfile import YamlFile, parse
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -256,6 +257,27 @@ class Limits(Model):
     processes: int = Field(default=500, ge=20, description="processes and threads")
 
 
+class Setting(Model):
+    """Something that people may choose; the agent gives it to the container as settings.json."""
+
+    kind: Literal["bool", "int", "text", "choice"] = Field(description="what it takes")
+    title: Text = Field(description="what people call it")
+    help: Text = Field(description="one sentence: what it does")
+    default: bool | int | str = Field(description="its value when nobody has chosen one")
+    minimum: int | None = Field(default=None, description="smallest number")
+    maximum: int | None = Field(default=None, description="largest number")
+    pattern: str | None = Field(default=None, description="regular expression that a text fits as a whole")
+    choices: list[str] = Field(default=[], description="the words of a choice")
+    restart: list[Name] = Field(default=[], description="daemons that read it only when they start")
+
+    @model_validator(mode="after")
+    def _takes_its_default(self) -> Setting:
+        if self.pattern is not None:
+            re.compile(self.pattern)
+        settings.Setting(key="default", **self.model_dump()).check(self.default)
+        return self
+
+
 class Appliance(Model):
     """appliances/<name>/appliance.yaml: one container."""
 
@@ -271,6 +293,7 @@ class Appliance(Model):
         default=[], description="endpoints it calls, `<daemon>.<appliance>`, or agent.host"
     )
     secrets: list[SecretName] = Field(default=[], description="secrets made for it on first boot")
+    settings: dict[Name, Setting] = Field(default={}, description="what people may choose")
 
 
 MODELS: dict[str, type[Model]] = {

@@ -172,6 +172,7 @@ class Resolved:
             "volumes": [{"name": key, **volume.model_dump()} for key, volume in appliance.volumes.items()],
             "limits": appliance.limits.model_dump(),
             "consumes": list(appliance.consumes),
+            "settings": [{"key": key, **one.model_dump(exclude_none=True)} for key, one in appliance.settings.items()],
             "secrets": list(appliance.secrets),
         }
 

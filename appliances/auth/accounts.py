@@ -83,7 +83,8 @@ def sign_in(store: Store, login: str, password: str, address: str, browser: str)
     with store.write() as db:
         if renewed:
             db.execute("UPDATE account SET password_hash = ? WHERE id = ?", (renewed, row["id"]))
-        issued = tokens.open_session(db, row["id"], address=address, browser=browser, now=now)
+        life = store.policy.session_life
+        issued = tokens.open_session(db, row["id"], life=life, address=address, browser=browser, now=now)
         audit.add(db, now, row["login"], "login.done", detail=browser, address=address)
     return issued
 
@@ -116,7 +117,7 @@ def change_password(store: Store, account: Account, current: str, new: str, *, k
     lockout.forgive(store, account.login, address)
     if current == new:
         raise PasswordRefused("same")
-    reason = passwords.weakness(new, account.login)
+    reason = passwords.weakness(new, account.login, store.policy.shortest_password)
     if reason:
         raise PasswordRefused(reason)
     password_hash = passwords.hashed(new)

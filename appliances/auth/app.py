@@ -11,6 +11,7 @@ from flask import Flask
 
 from appliances.auth import accounts, api, pages
 from appliances.auth.local import LocalAuthority
+from appliances.auth.policy import Policy
 from appliances.auth.store import Store, moment
 from appliances.common.app import Section, make_app
 from appliances.common.i18n import lazy
@@ -24,7 +25,7 @@ def create_app(settings: Settings | None = None, data: Path | None = None) -> Fl
     """The app. `data` is the folder of the database: else ASRBOX_DATA, else the volume."""
     settings = settings or Settings.load()
     data = data or Path(os.environ.get("ASRBOX_DATA") or DATA)
-    store = Store(data / "auth.sqlite3")
+    store = Store(data / "auth.sqlite3", Policy.of(settings))
     accounts.create_first_administrator(store, settings.secret("administrator-password"), datetime.now(UTC))
     accounts.note_changed_password(store)  # a power cut may have come between the change and its mark
 

@@ -20,7 +20,7 @@ routes = Blueprint("pages", __name__)
 REASONS = {
     "wrong": ("current", lazy("This is not your current password.")),
     "same": ("new", lazy("The new password is the same as the current one.")),
-    "short": ("new", lazy("Too short: at least 10 characters.")),
+    "short": ("new", lazy("Too short: at least %(least)s characters.")),
     "long": ("new", lazy("Too long: at most 1000 characters.")),
     "simple": ("new", lazy("Too simple: repeats a few characters or is the login.")),
 }
@@ -51,7 +51,7 @@ def index() -> ResponseReturnValue:
 @routes.get("/profile")
 @login_required
 def profile() -> ResponseReturnValue:
-    return render_template("auth/profile.html", account=_account(), errors={})
+    return _profile_page(_account(), {})
 
 
 @routes.post("/profile/password")
@@ -68,16 +68,21 @@ def change_password() -> ResponseReturnValue:
             )
         except accounts.PasswordRefused as refused:
             field, text = REASONS[refused.reason]
-            errors[field] = str(text)
+            errors[field] = str(text) % {"least": store().policy.shortest_password}
         except LoginRefused as refused:
             wait = refused.retry_after or 0
             errors["current"] = ngettext(
                 "Too many attempts. Try again in %(n)s second.", "Too many attempts. Try again in %(n)s seconds.", wait
             )
     if errors:
-        return render_template("auth/profile.html", account=account, errors=errors), 422
+        return _profile_page(account, errors), 422
     flash(_("The password is changed. Your other sessions have ended."), "success")
     return redirect(url_for("pages.profile"), 303)
+
+
+def _profile_page(account: accounts.Account, errors: dict[str, str]) -> str:
+    least = store().policy.shortest_password
+    return render_template("auth/profile.html", account=account, errors=errors, least=least)
 
 
 @routes.get("/sessions")

@@ -8,7 +8,6 @@ import threading
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-SHORTEST = 10  # characters
 LONGEST = 1000  # characters; more would only cost time
 
 _hasher = PasswordHasher()
@@ -42,9 +41,9 @@ def is_outdated(stored: str) -> bool:
     return _hasher.check_needs_rehash(stored)
 
 
-def weakness(password: str, login: str) -> str | None:
-    """Why a new password is not taken: short, long, simple — or None."""
-    if len(password) < SHORTEST:
+def weakness(password: str, login: str, shortest: int) -> str | None:
+    """Why a new password is not taken: short (less than `shortest` characters), long, simple — or None."""
+    if len(password) < shortest:
         return "short"
     if len(password) > LONGEST:
         return "long"

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from appliances.auth.policy import Policy
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY = 5.0  # seconds to wait for another thread's write
 
@@ -26,9 +28,10 @@ def moment(at: datetime) -> str:
 class Store:
     """Connections to the database: one for each thread, durable with every commit."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, policy: Policy | None = None) -> None:
         """Opens or creates the file and migrates it. Raises sqlite3.Error, MigrationError."""
         self.path = path
+        self.policy = policy or Policy()
         self._local = threading.local()
         self._migrate()
 

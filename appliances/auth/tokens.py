@@ -13,8 +13,6 @@ from appliances.auth import audit
 from appliances.auth.store import Store, moment
 from appliances.common.authority import Issued, Person
 
-SESSION_LIFE = timedelta(hours=12)
-SESSION_IDLE = timedelta(hours=4)
 SEEN_EVERY = timedelta(minutes=1)  # last_seen_at is not written more often: each write is an fsync
 KEEP_ENDED = timedelta(days=30)
 API_DAYS = (30, 90, 365)
@@ -51,10 +49,12 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def open_session(db: sqlite3.Connection, account_id: int, *, address: str, browser: str, now: datetime) -> Issued:
+def open_session(
+    db: sqlite3.Connection, account_id: int, *, life: timedelta, address: str, browser: str, now: datetime
+) -> Issued:
     """A session for a browser; long-ended tokens are swept out on the way."""
     db.execute("DELETE FROM token WHERE coalesce(revoked_at, expires_at) < ?", (moment(now - KEEP_ENDED),))
-    return _issue(db, "session", account_id, browser, "", address, now, now + SESSION_LIFE)
+    return _issue(db, "session", account_id, browser, "", address, now, now + life)
 
 
 def issue(store: Store, account_id: int, login: str, name: str, scopes: list[str], days: int, address: str) -> Issued:
@@ -77,7 +77,7 @@ def issue(store: Store, account_id: int, login: str, name: str, scopes: list[str
 def of_account(store: Store, account_id: int, kind: str, current: str = "") -> list[Token]:
     """Live tokens of one kind, newest first; the one that belongs to the token `current` is marked."""
     now = moment(datetime.now(UTC))
-    idle = moment(datetime.now(UTC) - SESSION_IDLE)
+    idle = moment(datetime.now(UTC) - store.policy.session_idle)
     rows = store.read(
         "SELECT * FROM token WHERE account_id = ? AND kind = ? AND revoked_at IS NULL AND expires_at > ?"
         " AND (kind = 'api' OR last_seen_at > ?) ORDER BY id DESC",
@@ -154,7 +154,7 @@ def holder(store: Store, token: str) -> Person | None:
     if row is None or row["expires_at"] <= moment(now):
         return None
     session = row["kind"] == "session"
-    if session and row["last_seen_at"] <= moment(now - SESSION_IDLE):
+    if session and row["last_seen_at"] <= moment(now - store.policy.session_idle):
         return None
     if row["last_seen_at"] <= moment(now - SEEN_EVERY):
         with store.write() as db:

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -90,6 +90,14 @@ class Settings:
             read.published,
             read.titles,
         )
+
+    def value(self, key: str) -> Any:
+        """A setting of this appliance, as appliance.yaml declares it: a number, a text or a truth value."""
+        path = self.directory / "settings.json"
+        found = _read_json(path)
+        if not isinstance(found, dict) or key not in found:
+            raise SettingsError(f"{path}: {key}: not there; declare it in `settings` of the appliance's appliance.yaml")
+        return found[key]
 
     @property
     def ca(self) -> Path:

@@ -255,6 +255,25 @@ def test_a_plan_with_a_mistake_is_refused_and_changes_nothing(host: IncusHost) -
     assert yaml.safe_load(file.read_text()) == yaml.safe_load(good)
 
 
+def test_a_setting_reaches_the_daemon_that_declares_it(host: IncusHost) -> None:
+    assert "session_hours  12     12" in host.asrctl("config", "auth").stdout
+    before = started(host, "auth", "asrbox-app@auth.service")
+
+    host.asrctl("config", "auth", "session_hours", "8")
+
+    assert json.loads(host.incus("exec", "auth", "--", "cat", "/etc/asrbox/settings.json"))["session_hours"] == 8
+    assert started(host, "auth", "asrbox-app@auth.service") != before
+    assert appliance(host, "auth")["health"] == "ok"
+    refused = host.asrctl("config", "auth", "session_hours", "900", check=False)
+    assert "session_hours takes a number from 1 to 168, not 900" in refused.stderr
+    host.asrctl("config", "auth", "session_hours", "--default")
+
+
+def started(host: IncusHost, instance: str, unit: str) -> str:
+    """When a unit was started, in microseconds since the boot."""
+    return host.incus("exec", instance, "--", "systemctl", "show", "--property=ExecMainStartTimestampMonotonic", unit)
+
+
 def test_what_somebody_changed_with_incus_is_set_back_and_recorded(host: IncusHost) -> None:
     wanted = config_of(host, "auth")["limits.processes"]
     host.incus("config", "set", "auth", "limits.processes=123")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import signal
@@ -18,7 +19,7 @@ from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import Board
 from appliances.base.agent.console import Console
 from appliances.base.agent.distribution import Appliance, load_distribution
-from appliances.base.agent.errors import AgentError
+from appliances.base.agent.errors import AgentError, WrongSettings
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation, Operations
@@ -92,7 +93,7 @@ class Agent:
     def _perform(self, operation: Operation) -> None:
         self._current = operation
         try:
-            self._performer.perform(operation.action, operation.target, operation.author)
+            self._performer.perform(operation)
             self._operations.finish(operation)
         except AgentError as error:
             self._operations.fail(operation, error.sentence())
@@ -169,7 +170,7 @@ class Agent:
         except AgentError as error:
             return {**answer, "error": error.sentence()}
         if draft != applied.plan:
-            answer["changes"] = changes(applied.plan, draft, shipped)
+            answer["changes"] = list(itertools.chain(*changes(applied.plan, draft, shipped).values()))
             answer["actions"] = self._convergence.preview(draft)
         return answer
 
@@ -188,8 +189,30 @@ class Agent:
         """Make the draft what is in force, or what an earlier plan said; returns its number."""
         return self._plans.restore(load_distribution(self._paths.distribution), number).number
 
-    def _order(self, action: str, target: str, author: str) -> Operation:
-        operation = self._operations.begin(action, target, author)
+    def settings(self, appliance: str) -> list[dict[str, Any]]:
+        """What an appliance lets people choose, with the values in force."""
+        shipped = load_distribution(self._paths.distribution)
+        owner = shipped.appliance(appliance)
+        values = self._plans.current(shipped).plan.settings(owner)
+        return [{**one.model_dump(), "value": values[one.key]} for one in owner.settings]
+
+    def configure(self, appliance: str, wanted: dict[str, Any], author: str) -> Operation:
+        """Take the order to change settings; None brings a default back. Raises WrongSettings, UnknownName."""
+        owner = load_distribution(self._paths.distribution).appliance(appliance)
+        wrong: dict[str, str] = {}
+        checked: dict[str, Any] = {}
+        for key, value in wanted.items():
+            setting = owner.setting(key)
+            try:
+                checked[key] = None if value is None else setting.check(value)
+            except ValueError as error:
+                wrong[key] = str(error)
+        if wrong:
+            raise WrongSettings(wrong, appliance=appliance)
+        return self._order("configure", appliance, author, checked)
+
+    def _order(self, action: str, target: str, author: str, arguments: dict[str, Any] | None = None) -> Operation:
+        operation = self._operations.begin(action, target, author, arguments)
         self._queue.put(operation)
         self._wake.set()
         return operation

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
-from appliances.base.agent.errors import AgentError, UnknownName
+from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.tokens import Verifier
 
@@ -31,6 +31,8 @@ class Backend(Protocol):
     def plans(self) -> list[dict[str, Any]]: ...
     def apply(self, author: str) -> Operation: ...
     def restore(self, number: int | None) -> int: ...
+    def settings(self, appliance: str) -> list[dict[str, Any]]: ...
+    def configure(self, appliance: str, wanted: dict[str, Any], author: str) -> Operation: ...
 
 
 def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
@@ -91,6 +93,17 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
     def restore_plan() -> Response:
         return jsonify(number=agent.restore(_number("number")))
 
+    @app.get("/api/v1/appliances/<appliance>/settings")
+    def settings(appliance: str) -> Response:
+        return jsonify(agent.settings(appliance))
+
+    @app.post("/api/v1/appliances/<appliance>/settings")
+    def configure(appliance: str) -> tuple[Response, int]:
+        wanted = request.get_json(silent=True)
+        if not isinstance(wanted, dict) or not wanted:
+            raise AgentError('expected an object of settings, such as {"session_hours": 8}')
+        return jsonify(operation=agent.configure(appliance, wanted, _author()).id), 202
+
     @app.get("/api/v1/operations")
     def operations() -> Response:
         return jsonify([asdict(one) for one in agent.operations()])
@@ -114,7 +127,8 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
 
     @app.errorhandler(AgentError)
     def agent_problem(error: AgentError) -> Response:
-        return _problem(404 if isinstance(error, UnknownName) else 400, error.message, error.sentence())
+        more = {"errors": error.fields} if isinstance(error, WrongSettings) else {}
+        return _problem(404 if isinstance(error, UnknownName) else 400, error.message, error.sentence(), **more)
 
     return app
 
@@ -135,9 +149,9 @@ def _author() -> str:
     return re.sub(r"[^\w.@+-]", "_", named)[:64] or "root"
 
 
-def _problem(status: int, title: str, detail: str) -> Response:
+def _problem(status: int, title: str, detail: str, **more: Any) -> Response:
     """RFC 9457 problem details."""
-    response = jsonify(type="about:blank", title=title, status=status, detail=detail)
+    response = jsonify(type="about:blank", title=title, status=status, detail=detail, **more)
     response.status_code = status
     response.content_type = "application/problem+json"
     return response

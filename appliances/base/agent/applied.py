@@ -65,13 +65,22 @@ class PlanStore:
 
     def change(self, distribution: Distribution, author: str, change: Callable[[Plan], None]) -> Applied:
         """Apply a single change (a function that edits a plan), and write it into the draft beside what is there."""
+        plan = self.changed(distribution, change)
+        self.note(distribution, change)
+        return self.apply(plan, author)
+
+    def changed(self, distribution: Distribution, change: Callable[[Plan], None]) -> Plan:
+        """The plan in force with a single change; it is not applied."""
         plan = self.current(distribution).plan.model_copy(deep=True)
         change(plan)
+        return plan
+
+    def note(self, distribution: Distribution, change: Callable[[Plan], None]) -> None:
+        """Write a single change into the draft, beside what people have edited there."""
         with contextlib.suppress(AgentError):  # somebody is in the middle of editing: it is not ours to overwrite
             draft = self.draft(distribution)
             change(draft)
             plans.save(self._draft, draft)
-        return self.apply(plan, author)
 
     def restore(self, distribution: Distribution, number: int | None = None) -> Applied:
         """Make the draft what is in force, or what the plan of that number was. Raises AgentError for no such plan."""

@@ -34,7 +34,7 @@ from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import ApplianceStatus, Board, Phase
 from appliances.base.agent.console import Console
 from appliances.base.agent.distribution import AGENT_ENDPOINT, AGENT_PORT, Appliance, Distribution, ImageList
-from appliances.base.agent.errors import AgentError
+from appliances.base.agent.errors import AgentError, UnknownName
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
@@ -151,7 +151,7 @@ class Convergence:
         authority = ca.Authority(paths.ca, title, released, datetime.datetime.now(datetime.UTC))
         known = tokens.ensure_all(paths.tokens, shipped)
         renderer = runtime.Renderer(paths, shipped, authority, seen, known, self._owner_base())
-        renewed = {one.name: renderer.render(one) for one in shipped.appliances}
+        renewed = {one.name: renderer.render(one, intent.plan.settings(one)) for one in shipped.appliances}
         return renderer, renewed
 
     def _owner_base(self) -> int:
@@ -167,7 +167,7 @@ class Convergence:
             if not self._abilities.shifts_mounts:
                 renderer.owner_base = self._owner_base()
                 for one in intent.distribution.appliances:
-                    renderer.render(one)
+                    renderer.render(one, intent.plan.settings(one))
         if self._incus.pool(preseed.POOL) is None:
             storage = preseed.choose_storage(intent.distribution)
         else:
@@ -252,7 +252,7 @@ class Convergence:
                 time.sleep(max(LOOK, time.monotonic() - began))
 
     def _reload(self, intent: Intent, watch: Watch, renewed: dict[str, set[str]], before: reconcile.Actual) -> None:
-        """Let daemons that ran already take up a certificate that was renewed under them."""
+        """Let daemons that ran already take up a certificate that was renewed, or a setting that was changed."""
         for name, daemons in renewed.items():
             appliance = intent.distribution.appliance(name)
             found = before.instances.get(appliance.instance)
@@ -260,6 +260,15 @@ class Convergence:
                 for daemon in sorted(daemons):
                     self._say(f"{name}.{daemon} has a new certificate")
                     watch.systemctl(appliance, "try-reload-or-restart", appliance.daemon(daemon).unit)
+        for mark in sorted(self._paths.restarts.glob("*.*")):
+            name, _, daemon = mark.name.partition(".")
+            with contextlib.suppress(UnknownName):  # of a distribution before this one
+                appliance = intent.distribution.appliance(name)
+                found = before.instances.get(appliance.instance)
+                if found is not None and found.running:  # one that starts now reads them anyway
+                    self._say(f"restarting {daemon} of {name} for its new settings")
+                    watch.systemctl(appliance, "try-restart", appliance.daemon(daemon).unit)
+            mark.unlink()
 
     # looking --------------------------------------------------------------------------------------------------
 

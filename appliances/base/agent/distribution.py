@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliances.base.agent.errors import AgentError, UnknownName
+from appliances.base.agent.settings import Setting
 
 AGENT_ENDPOINT = "agent.host"
 AGENT_PORT = 8443
@@ -71,6 +72,7 @@ class Appliance(_Model):
     limits: Limits
     consumes: list[str] = []
     secrets: list[str] = []
+    settings: list[Setting] = []
 
     def daemon(self, name: str) -> Daemon:
         """The daemon of that name; UnknownName when there is none."""
@@ -79,6 +81,14 @@ class Appliance(_Model):
                 return daemon
         known = ", ".join(daemon.name for daemon in self.daemons)
         raise UnknownName(f"has no daemon {name!r}", appliance=self.name, hint=f"it has: {known}")
+
+    def setting(self, key: str) -> Setting:
+        """The setting of that name; UnknownName when there is none."""
+        for setting in self.settings:
+            if setting.key == key:
+                return setting
+        known = ", ".join(setting.key for setting in self.settings) or "none"
+        raise UnknownName(f"has no setting {key!r}", appliance=self.name, hint=f"it has: {known}")
 
 
 class Install(_Model):

@@ -27,5 +27,13 @@ class AgentError(Exception):
         return self.sentence()
 
 
+class WrongSettings(AgentError):
+    """Values that settings do not take; `fields` is setting → what it takes."""
+
+    def __init__(self, fields: dict[str, str], *, appliance: str) -> None:
+        super().__init__("; ".join(fields.values()), appliance=appliance)
+        self.fields = fields
+
+
 class UnknownName(AgentError):
     """Somebody named an appliance or daemon that this distribution does not have."""

@@ -8,7 +8,7 @@ import secrets
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from appliances.base.agent import files
 
@@ -29,6 +29,7 @@ class Operation:
     status: Literal["running", "done", "failed"] = "running"
     ended_at: str | None = None
     log: list[str] = field(default_factory=list)
+    arguments: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -49,12 +50,12 @@ class Operations:
             if operation.status == "running":
                 self.fail(operation, INTERRUPTED)
 
-    def begin(self, action: str, target: str, author: str) -> Operation:
+    def begin(self, action: str, target: str, author: str, arguments: dict[str, Any] | None = None) -> Operation:
         """A new running operation, already on the disk."""
         with self._lock:
             now = datetime.datetime.now(datetime.UTC)
             identity = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
-            operation = Operation(identity, action, target, author, _text(now))
+            operation = Operation(identity, action, target, author, _text(now), arguments=arguments or {})
             self._all[identity] = operation
             self._save(operation)
             for old in sorted(self._all)[:-KEPT]:

@@ -79,6 +79,11 @@ class Paths:
         return self.state / "plans"
 
     @property
+    def restarts(self) -> Path:
+        """One file for each daemon that has to be restarted for a setting, `<appliance>.<daemon>`."""
+        return self.state / "restarts"
+
+    @property
     def first_boot(self) -> Path:
         """Exists once every enabled appliance was healthy for the first time."""
         return self.state / "first-boot.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,13 +13,16 @@ from appliances.base.agent.distribution import Appliance, Daemon, Distribution, 
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
+from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
-from appliances.base.agent.plan import changes
+from appliances.base.agent.plan import Plan, changes
+from appliances.base.agent.settings import Value
 
 if TYPE_CHECKING:
     from appliances.base.agent.converge import Convergence
 
 PATIENCE = 300.0  # seconds until the target has to be as wanted
+SETTLING = 240.0  # seconds that what a plan changes has to get well; a slow machine starts a web daemon in 60
 LOOK = 1.0
 OFF = ("stop", "disable")
 PLAN = "plan"  # the target of `apply`
@@ -45,43 +49,77 @@ class Performer:
         self._convergence = convergence
         self._say = say
 
-    def perform(self, action: str, target: str, author: str) -> None:
-        """Do `start|stop|restart|enable|disable` to `<appliance>` or `<appliance>.<daemon>` and wait for the result.
+    def perform(self, operation: Operation) -> None:
+        """Do what an operation asks for and wait for the result.
 
-        `apply` brings the draft of the plan into force; its target is PLAN. Raises AgentError when it cannot be done,
-        or when the target is not as wanted after 300 s.
+        `start|stop|restart|enable|disable` have `<appliance>` or `<appliance>.<daemon>` for a target; `configure` an
+        appliance, and settings for arguments; `apply` brings the draft of the plan into force. Raises AgentError when
+        it cannot be done, or when the target is not as wanted after 300 s.
         """
+        action, author = operation.action, operation.author
         distribution = load_distribution(self._paths.distribution)
         if action == "apply":
-            self._apply(distribution, author)
+            self._bring(self._plans.draft(distribution), distribution, author)
             return
-        name, _, daemon_name = target.partition(".")
+        name, _, daemon_name = operation.target.partition(".")
         appliance = distribution.appliance(name)
+        if action == "configure":
+            self._configure(appliance, operation.arguments, distribution, author)
+            return
         if daemon_name:
             self._daemon(action, appliance, appliance.daemon(daemon_name), distribution, author)
         else:
             self._appliance(action, appliance, distribution, author)
         self._wait(action, appliance, daemon_name)
 
-    def _apply(self, distribution: Distribution, author: str) -> None:
-        """Bring the draft into force and wait until the host is like it."""
-        before, draft = self._plans.current(distribution), self._plans.draft(distribution)
-        for change in changes(before.plan, draft, distribution):
-            self._say(change)
-        for name in draft.appliances:
-            if before.plan.enabled(name) and not draft.enabled(name):
+    def _configure(
+        self, appliance: Appliance, values: dict[str, Value | None], distribution: Distribution, author: str
+    ) -> None:
+        def change(plan: Plan) -> None:
+            plan.set(appliance, values)
+
+        self._bring(self._plans.changed(distribution, change), distribution, author)
+        self._plans.note(distribution, change)
+
+    def _bring(self, plan: Plan, distribution: Distribution, author: str) -> None:
+        """Bring a plan into force; when what it changes does not get well, the plan before it comes back."""
+        before = self._plans.current(distribution)
+        told = changes(before.plan, plan, distribution)
+        for line in itertools.chain(*told.values()):
+            self._say(line)
+        for name in plan.appliances:
+            if before.plan.enabled(name) and not plan.enabled(name):
                 self._name_consumers(distribution.appliance(name), distribution)
-            if draft.enabled(name) and not before.plan.enabled(name):
+            if plan.enabled(name) and not before.plan.enabled(name):
                 self._held.release(name)
-        applied = self._plans.apply(draft, author)
+        applied = self._plans.apply(plan, author)
         self._say(f"plan {applied.number} is in force")
-        deadline = time.monotonic() + PATIENCE
-        while not self._convergence.round():
+        problem = self._unsettled(set(told))
+        if problem is None:
+            return
+        back = self._plans.apply(before.plan, author)
+        self._say(f"{problem}: what plan {before.number} said is in force again, as plan {back.number}")
+        self._unsettled(set(told))
+        raise AgentError(
+            f"plan {applied.number} was taken back: {problem}",
+            hint=f"see: asrctl logs {next(iter(told), '')}",
+        )
+
+    def _unsettled(self, names: set[str]) -> str | None:
+        """Make rounds until these appliances are well or off; why they are not, when that does not happen."""
+        deadline = time.monotonic() + SETTLING
+        while True:
+            try:
+                self._convergence.round()
+            except AgentError as error:
+                if error.appliance in (None, *names):
+                    return error.sentence()
+            shown = [one for name in names if (one := self._board.appliance(name))]
+            bad = [one for one in shown if one.health not in WELL_ENOUGH and one.state not in ("stopped", "disabled")]
+            if not bad:
+                return None
             if time.monotonic() > deadline:
-                raise AgentError(
-                    f"plan {applied.number} is in force, but not everything is healthy after {PATIENCE:.0f} s",
-                    hint="see: asrctl status",
-                )
+                return "; ".join(f"{one.name} is {one.state}: {one.detail or 'waiting'}" for one in bad)
             time.sleep(LOOK)
 
     def _appliance(self, action: str, appliance: Appliance, distribution: Distribution, author: str) -> None:

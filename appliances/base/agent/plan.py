@@ -16,11 +16,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from appliances.base.agent import files
 from appliances.base.agent.distribution import Appliance, Distribution, Limits
-from appliances.base.agent.errors import AgentError
+from appliances.base.agent.errors import AgentError, UnknownName
+from appliances.base.agent.settings import Value
 
 HEADER = """\
 # What this host is to run. Edit it, look at the difference with `asrctl plan`, bring it into force with `asrctl apply`.
 # limits override what the appliance asks for: memory and disk like 2GiB, cpu in cores, processes as a number.
+# settings: `asrctl config APPLIANCE` lists those that there are.
 """
 _SIZE = re.compile(r"(\d+) ?(KiB|MiB|GiB|TiB)?")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -63,6 +65,7 @@ class PlannedAppliance(_Model):
     enabled: bool = True
     disabled_daemons: list[str] = []
     limits: LimitOverrides = LimitOverrides()
+    settings: dict[str, bool | int | str] = {}
 
 
 class Plan(_Model):
@@ -84,6 +87,17 @@ class Plan(_Model):
         planned = self.appliances.get(appliance.name, PlannedAppliance())
         chosen = {key: value for key, value in planned.limits if value is not None}
         return appliance.limits.model_copy(update=chosen)
+
+    def settings(self, appliance: Appliance) -> dict[str, Value]:
+        """Every setting of the appliance: as the plan has it, else its default."""
+        planned = self.appliances.get(appliance.name, PlannedAppliance()).settings
+        return {one.key: planned.get(one.key, one.default) for one in appliance.settings}
+
+    def set(self, appliance: Appliance, values: dict[str, Value | None]) -> None:
+        """Change settings; None brings the default back. The values have been checked."""
+        planned = self.appliances.setdefault(appliance.name, PlannedAppliance())
+        kept = {**planned.settings, **values}
+        planned.settings = {key: value for key, value in kept.items() if value is not None}
 
     def switch_appliance(self, name: str, enabled: bool) -> None:
         self.appliances.setdefault(name, PlannedAppliance()).enabled = enabled
@@ -137,11 +151,12 @@ def first(seed: Path, distribution: Distribution) -> Plan:
     return Plan(appliances={one.name: PlannedAppliance(enabled=one.name in chosen) for one in distribution.appliances})
 
 
-def changes(before: Plan, after: Plan, distribution: Distribution) -> list[str]:
-    """What `after` says otherwise than `before`, in words, one line each."""
-    found = []
+def changes(before: Plan, after: Plan, distribution: Distribution) -> dict[str, list[str]]:
+    """What `after` says otherwise than `before`: appliance → in words, one line each."""
+    by_appliance: dict[str, list[str]] = {}
     for appliance in distribution.appliances:
         name = appliance.name
+        found = []
         if before.enabled(name) != after.enabled(name):
             found.append(f"{name}: {_switched(after.enabled(name))}")
         for daemon in appliance.daemons:
@@ -153,7 +168,11 @@ def changes(before: Plan, after: Plan, distribution: Distribution) -> list[str]:
             was, is_ = getattr(old, key), getattr(new, key)
             if was != is_:
                 found.append(f"{name}: {key} {_limit_text(key, was)} → {_limit_text(key, is_)}")
-    return found
+        had, has = before.settings(appliance), after.settings(appliance)
+        found += [f"{name}: {key} {had[key]} → {has[key]}" for key in has if had[key] != has[key]]
+        if found:
+            by_appliance[name] = found
+    return by_appliance
 
 
 def _switched(on: bool) -> str:
@@ -181,6 +200,14 @@ def _check_names(path: Path, plan: Plan, distribution: Distribution) -> None:
                     f"{path}: appliances.{name}.disabled_daemons: there is no daemon {daemon!r}",
                     hint=f"{name} has: {', '.join(daemons)}",
                 )
+        for key, value in planned.settings.items():
+            place = f"{path}: appliances.{name}.settings.{key}"
+            try:
+                planned.settings[key] = known[name].setting(key).check(value)
+            except ValueError as error:
+                raise AgentError(f"{place}: {error}") from error
+            except UnknownName as error:
+                raise AgentError(f"{place}: {error.message}", hint=error.hint) from error
 
 
 def _chosen_by_seed(seed: Path, distribution: Distribution) -> set[str]:

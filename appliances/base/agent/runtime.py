@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from appliances.base.agent import ca, files, secretstore, tokens
 from appliances.base.agent.distribution import AGENT_ENDPOINT, AGENT_PORT, Appliance, Daemon, Distribution
 from appliances.base.agent.outside import Outside
 from appliances.base.agent.paths import ASRBOX_GID, Paths
+from appliances.base.agent.settings import Value
 
 AUTH = "auth"
 
@@ -32,8 +34,10 @@ class Renderer:
     owner_base: int = 0
     _written: set[Path] = field(default_factory=set)
 
-    def render(self, appliance: Appliance) -> set[str]:
+    def render(self, appliance: Appliance, settings: dict[str, Value]) -> set[str]:
         """Bring the folder of an appliance up to date; returns the daemons whose certificate changed.
+
+        Daemons that have to start anew for a changed setting are noted in `paths.restarts` before it changes.
 
         Every file is replaced at once or not at all, and files that no longer belong there go last.
         """
@@ -41,6 +45,7 @@ class Renderer:
         self._written = set()
         self._plain(top / "appliance.json", self._appliance_json(appliance))
         self._plain(top / "hosts", self._hosts(appliance))
+        self._settings(top / "settings.json", appliance, settings)
         self._plain(self._folder(top / "tls") / "ca.crt", self.authority.pem)
         for daemon in appliance.daemons:
             self._plain(self._folder(top / "daemons") / f"{daemon.name}.env", _environment(appliance, daemon))
@@ -58,6 +63,17 @@ class Renderer:
     def remove(self, appliance: str) -> None:
         """Forget the folder of an appliance that no longer exists."""
         shutil.rmtree(self.paths.runtime / appliance, ignore_errors=True)
+
+    def _settings(self, path: Path, appliance: Appliance, values: dict[str, Value]) -> None:
+        try:
+            before = json.loads(path.read_text())
+        except (OSError, ValueError):
+            before = {}
+        for setting in appliance.settings:
+            if before.get(setting.key, setting.default) != values[setting.key]:
+                for daemon in setting.restart:
+                    files.write(files.folder(self.paths.restarts, mode=0o700) / f"{appliance.name}.{daemon}", "")
+        self._plain(path, dict(values))
 
     def _certificate(self, folder: Path, daemon: Daemon) -> bool:
         names = [daemon.hostname]

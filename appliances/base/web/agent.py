@@ -79,6 +79,20 @@ class Operation(BaseModel):
     error: str | None = None
 
 
+class Setting(BaseModel):
+    """Something that people may choose for an appliance, with the value in force."""
+
+    key: str
+    kind: Literal["bool", "int", "text", "choice"]
+    title: dict[str, str]
+    help: dict[str, str]
+    default: bool | int | str
+    value: bool | int | str
+    minimum: int | None = None
+    maximum: int | None = None
+    choices: list[str] = []
+
+
 class Agent:
     """The agent of this host, over its endpoint. Every call raises EndpointError when it does not answer."""
 
@@ -97,6 +111,14 @@ class Agent:
         """Ask for one of ACTIONS. Returns the id of the operation, which goes on by itself."""
         path = ("appliances", appliance, "daemons", daemon, action) if daemon else ("appliances", appliance, action)
         return str(self._client.post(*path)["operation"])
+
+    def settings(self, appliance: str) -> list[Setting]:
+        """What an appliance lets people choose."""
+        return [Setting.model_validate(one) for one in self._client.get("appliances", appliance, "settings")]
+
+    def configure(self, appliance: str, values: dict[str, str]) -> str:
+        """Ask for other settings. Returns the id of the operation; a refusal's body has `errors` by setting."""
+        return str(self._client.post("appliances", appliance, "settings", json=values)["operation"])
 
     def logs(self, appliance: str, daemon: str | None, lines: int) -> list[str]:
         """The newest lines of the journal, oldest first."""

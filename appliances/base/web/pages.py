@@ -71,6 +71,42 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
             flash(_("The agent refused: %(reason)s", reason=error.body.get("detail") or error.detail), "error")
         return redirect(url_for("pages.appliance", name=name), 303)
 
+    @routes.get("/appliances/<name>/settings")
+    @roles_required("administrator")
+    def settings_form(name: str) -> ResponseReturnValue:
+        return _settings_page(name, {}, {})
+
+    @routes.post("/appliances/<name>/settings")
+    @roles_required("administrator")
+    def configure(name: str) -> ResponseReturnValue:
+        found = agent.settings(name)
+        given = {one.key: request.form.get(one.key, "").strip() for one in found}
+        changed = {one.key: given[one.key] for one in found if given[one.key] != words.as_typed(one.value)}
+        if not changed:
+            flash(_("Nothing was changed."), "info")
+            return redirect(url_for("pages.settings_form", name=name), 303)
+        try:
+            agent.configure(name, changed)
+        except EndpointError as error:
+            if not error.refused:
+                raise
+            return _settings_page(name, given, error.body.get("errors") or {}), 422
+        flash(_("The settings are being applied. What does not work out is taken back."), "success")
+        return redirect(url_for("pages.appliance", name=name), 303)
+
+    def _settings_page(name: str, given: dict[str, str], wrong: dict[str, str]) -> str:
+        part = _find(agent.status().appliances, name)
+        return render_template(
+            "base/settings.html",
+            appliance=part,
+            settings=agent.settings(name),
+            given=given,
+            wrong=wrong,
+            as_typed=words.as_typed,
+            takes=words.takes,
+            pairs=lambda choices: [(one, one) for one in choices],
+        )
+
     @routes.get("/appliances/<name>/logs")
     @login_required
     def logs(name: str) -> ResponseReturnValue:
@@ -130,6 +166,9 @@ def _told(operations: list[Operation], appliances: list[Appliance]) -> list[tupl
 def _sentence(operation: Operation, appliances: list[Appliance]) -> str:
     if operation.action == "apply":
         return str(_("Bringing the plan into force"))
+    if operation.action == "configure":
+        titles = {one.name: pick(one.title) for one in appliances}
+        return str(_("Settings of %(part)s", part=f"«{titles.get(operation.target, operation.target)}»"))
     if operation.action == "converge":  # the agent's own; it may be about several
         titles = {one.name: pick(one.title) for one in appliances}
         parts = ", ".join(f"«{titles.get(name, name)}»" for name in operation.target.split(", "))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliances.base.web.agent import Appliance, Daemon
+from appliances.base.web.agent import Appliance, Daemon, Setting
 from appliances.common.i18n import LazyText, lazy
+from appliances.common.i18n import gettext as _
 
 
 @dataclass(frozen=True)
@@ -113,3 +114,17 @@ def possible(part: Appliance | Daemon) -> list[Action]:
 def is_vital(action: str, appliance: str) -> bool:
     """Whether this takes the reader's own way back away."""
     return action in ("stop", "disable") and appliance in VITAL
+
+
+def as_typed(value: bool | int | str) -> str:
+    """A value of a setting as a form has it."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def takes(setting: Setting) -> str:
+    """What a setting takes, for the field that was filled in wrongly."""
+    if setting.kind == "int" and setting.minimum is not None and setting.maximum is not None:
+        return str(_("A number from %(low)s to %(high)s.", low=setting.minimum, high=setting.maximum))
+    if setting.kind == "int":
+        return str(_("A whole number."))
+    return str(_("This does not fit here."))

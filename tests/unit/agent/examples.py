@@ -74,6 +74,19 @@ def distribution_json() -> dict[str, Any]:
                 "limits": limits,
                 "consumes": [],
                 "secrets": ["administrator-password"],
+                "settings": [
+                    {
+                        "key": "session_hours",
+                        "kind": "int",
+                        "title": title,
+                        "help": title,
+                        "default": 12,
+                        "minimum": 1,
+                        "maximum": 168,
+                        "restart": ["web"],
+                    },
+                    {"key": "strict", "kind": "bool", "title": title, "help": title, "default": False},
+                ],
             },
         ],
     }

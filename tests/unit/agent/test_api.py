@@ -73,6 +73,13 @@ class Backend:
             raise AgentError(self.planned["error"])
         return self.request("apply", "auth", author)
 
+    def settings(self, appliance: str) -> list[dict[str, Any]]:
+        return [{**one.model_dump(), "value": one.default} for one in self.shipped.appliance(appliance).settings]
+
+    def configure(self, appliance: str, wanted: dict[str, Any], author: str) -> Operation:
+        self.configured = wanted
+        return self.request("configure", appliance, author)
+
     def restore(self, number: int | None) -> int:
         if number not in (None, 3):
             raise AgentError(f"there is no plan {number}")
@@ -177,3 +184,15 @@ def test_a_wrong_plan_is_not_applied(root: FlaskClient, backend: Backend) -> Non
 
     assert (refused.status_code, refused.get_json()["detail"]) == (400, "/etc/asrbox/plan.yaml:3: not YAML")
     assert backend.operations() == []
+
+
+def test_settings_are_listed_and_changed(root: FlaskClient, backend: Backend) -> None:
+    assert root.get("/api/v1/appliances/auth/settings").get_json()[0]["key"] == "session_hours"
+
+    begun = root.post("/api/v1/appliances/auth/settings", json={"session_hours": 8})
+    assert (begun.status_code, backend.configured) == (202, {"session_hours": 8})
+
+    for body in ("", "[]", "{}", "{"):
+        refused = root.post("/api/v1/appliances/auth/settings", data=body, content_type="application/json")
+        assert refused.status_code == 400
+        assert "expected an object of settings" in refused.get_json()["detail"]

@@ -154,6 +154,23 @@ def test_apply_history_and_restore(agent: Doing, paths: Paths) -> None:
     assert "there is no plan 9" in asrctl("plan", "restore", "9").output
 
 
+def test_config_shows_all_settings_or_one_and_changes_it(agent: Doing) -> None:
+    assert asrctl("config", "auth").output == (
+        "SETTING        VALUE  DEFAULT  WHAT\n"
+        "session_hours  12     12       Example\n"
+        "strict         no     no       Example\n"
+    )
+    assert asrctl("config", "auth", "session_hours").output == (
+        "session_hours = 12\n\nExample. Example\nIt takes a number from 1 to 168; the default is 12.\n"
+    )
+    assert asrctl("config", "auth", "session_hours", "8").output.endswith("auth session_hours: done\n")
+    assert agent.configured == {"session_hours": "8"}
+    asrctl("config", "auth", "session_hours", "--default")
+    assert agent.configured == {"session_hours": None}
+    assert asrctl("config", "asr_billing").output == "asr_billing has no settings\n"
+    assert "auth has no setting 'colour' (it has: session_hours, strict)" in asrctl("config", "auth", "colour").output
+
+
 def test_an_unknown_name_is_told_with_those_that_exist(agent: Doing) -> None:
     assert "there is no appliance 'mail' (this distribution has: asr_billing, auth)" in asrctl("stop", "mail").output
 

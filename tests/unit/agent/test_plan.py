@@ -57,13 +57,27 @@ def test_the_difference_between_two_plans_is_told_in_words() -> None:
     after.switch_daemon("asr_billing", "web", False)
     after.appliances["asr_billing"].limits = plan.LimitOverrides(memory=2 << 30, disk=8 << 30)
 
-    assert plan.changes(before, after, distribution()) == [
-        "asr_billing.web: disabled",
-        "asr_billing: memory 400MiB → 2GiB",
-        "asr_billing: disk as the pool gives → 8GiB",
-        "auth: disabled",
-    ]
-    assert plan.changes(before, before, distribution()) == []
+    after.set(distribution().appliance("auth"), {"session_hours": 8})
+
+    assert plan.changes(before, after, distribution()) == {
+        "asr_billing": [
+            "asr_billing.web: disabled",
+            "asr_billing: memory 400MiB → 2GiB",
+            "asr_billing: disk as the pool gives → 8GiB",
+        ],
+        "auth": ["auth: disabled", "auth: session_hours 12 → 8"],
+    }
+    assert plan.changes(before, before, distribution()) == {}
+
+
+def test_a_setting_without_a_choice_has_its_default() -> None:
+    auth = distribution().appliance("auth")
+    one = plan.first(Path("/no/seed.toml"), distribution())
+
+    one.set(auth, {"session_hours": 8, "strict": True})
+    one.set(auth, {"session_hours": None})
+
+    assert one.settings(auth) == {"session_hours": 12, "strict": True}
 
 
 def test_overrides_change_single_limits(file: Path) -> None:
@@ -87,6 +101,14 @@ def test_overrides_change_single_limits(file: Path) -> None:
         (
             "version: 1\nappliances: {auth: {limits: {memory: 1MiB}}}\n",
             ": appliances.auth.limits.memory: Input should be greater than or equal to 67108864",
+        ),
+        (
+            "version: 1\nappliances: {auth: {settings: {session_hours: 900}}}\n",
+            ": appliances.auth.settings.session_hours: session_hours takes a number from 1 to 168, not 900",
+        ),
+        (
+            "version: 1\nappliances: {auth: {settings: {colour: red}}}\n",
+            ": appliances.auth.settings.colour: has no setting 'colour' (it has: session_hours, strict)",
         ),
         ("version: 2\nappliances: {}\n", ": version: Input should be 1"),
         ("version: 1\nappliances: {auth: {enabled: 'yes'}}\n", ": appliances.auth.enabled: Input should be a valid"),

@@ -18,6 +18,9 @@ from tests.unit.agent.examples import distribution, installed
 NOW = datetime.datetime.now(datetime.UTC)
 
 
+DEFAULTS: dict[str, bool | int | str] = {"session_hours": 12, "strict": False}
+
+
 def renderer(paths: Paths, *addresses: str) -> Renderer:
     shipped = distribution()
     released = datetime.date(2025, 1, 1)
@@ -36,7 +39,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_the_folder_of_an_appliance_holds_exactly_what_the_contract_says(paths: Paths) -> None:
-    renderer(paths).render(distribution().appliance("asr_billing"))
+    renderer(paths).render(distribution().appliance("asr_billing"), {})
 
     top = paths.runtime / "asr_billing"
     assert sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()) == [
@@ -45,6 +48,7 @@ def test_the_folder_of_an_appliance_holds_exactly_what_the_contract_says(paths: 
         "daemons/web.env",
         "hosts",
         "secrets/sysdba-password",
+        "settings.json",
         "tls/ca.crt",
         "tls/firebird.crt",
         "tls/firebird.key",
@@ -62,7 +66,7 @@ def test_the_folder_of_an_appliance_holds_exactly_what_the_contract_says(paths: 
 
 
 def test_appliance_json_names_own_and_consumed_endpoints(paths: Paths) -> None:
-    renderer(paths).render(distribution().appliance("asr_billing"))
+    renderer(paths).render(distribution().appliance("asr_billing"), {})
 
     told = json.loads((paths.runtime / "asr_billing/appliance.json").read_text())
     assert sorted(told["endpoints"]) == ["agent.host", "firebird.asr_billing", "web.asr_billing", "web.auth"]
@@ -75,7 +79,7 @@ def test_appliance_json_names_own_and_consumed_endpoints(paths: Paths) -> None:
 def test_auth_recognises_the_tokens_of_others_but_not_those_for_the_agent(paths: Paths) -> None:
     one = renderer(paths)
     for appliance in distribution().appliances:
-        one.render(appliance)
+        one.render(appliance, DEFAULTS if appliance.settings else {})
 
     known = json.loads((paths.runtime / "auth/service-tokens.json").read_text())
     token = (paths.runtime / "asr_billing/tokens/web.auth").read_text()
@@ -87,29 +91,46 @@ def test_auth_recognises_the_tokens_of_others_but_not_those_for_the_agent(paths:
 
 def test_rendering_again_changes_nothing_and_a_new_outside_address_only_what_is_published(paths: Paths) -> None:
     billing = distribution().appliance("asr_billing")
-    assert renderer(paths).render(billing) == {"firebird", "web"}
+    assert renderer(paths).render(billing, {}) == {"firebird", "web"}
     before = {path: path.stat().st_mtime_ns for path in paths.runtime.rglob("*")}
 
-    assert renderer(paths).render(billing) == set()
+    assert renderer(paths).render(billing, {}) == set()
     assert {path: path.stat().st_mtime_ns for path in paths.runtime.rglob("*")} == before
 
-    assert renderer(paths, "192.0.2.7").render(billing) == {"web"}
+    assert renderer(paths, "192.0.2.7").render(billing, {}) == {"web"}
 
 
 def test_a_file_that_no_longer_belongs_there_is_taken_away(paths: Paths) -> None:
     billing = distribution().appliance("asr_billing")
-    renderer(paths).render(billing)
+    renderer(paths).render(billing, {})
     stale = paths.runtime / "asr_billing/tokens/web.mail"
     stale.write_text("old")
 
-    renderer(paths).render(billing)
+    renderer(paths).render(billing, {})
 
     assert not stale.exists()
 
 
 def test_the_administrators_password_can_be_read_from_a_screen(paths: Paths) -> None:
-    renderer(paths).render(distribution().appliance("auth"))
+    renderer(paths).render(distribution().appliance("auth"), DEFAULTS)
 
     password = (paths.runtime / "auth/secrets/administrator-password").read_text()
     assert [len(group) for group in password.split("-")] == [4, 4, 4, 4]
     assert not set(password) & set("0O1lIoi")
+
+
+def test_settings_are_written_and_who_has_to_restart_is_noted_first(tmp_path: Path) -> None:
+    paths = installed(tmp_path)
+    auth = distribution().appliance("auth")
+    file = paths.runtime / "auth/settings.json"
+
+    renderer(paths).render(auth, DEFAULTS)
+    assert json.loads(file.read_text()) == DEFAULTS
+    assert list(paths.restarts.glob("*")) == [], "nothing ran with others"
+
+    renderer(paths).render(auth, {**DEFAULTS, "strict": True})
+    assert list(paths.restarts.glob("*")) == [], "nobody asks for a restart for that one"
+
+    renderer(paths).render(auth, {**DEFAULTS, "session_hours": 8})
+    assert [mark.name for mark in paths.restarts.glob("*")] == ["auth.web"]
+    assert json.loads(file.read_text())["session_hours"] == 8

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from appliances.auth import accounts, audit, tokens
+from appliances.auth.policy import Policy
 from appliances.auth.store import Store, moment
 from tests.unit.auth.conftest import FIRST
 
@@ -132,7 +133,7 @@ def test_after_signing_out_the_token_is_dead(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     ("column", "age"),
-    [("expires_at", timedelta(0)), ("last_seen_at", tokens.SESSION_IDLE), ("revoked_at", timedelta(seconds=1))],
+    [("expires_at", timedelta(0)), ("last_seen_at", Policy().session_idle), ("revoked_at", timedelta(seconds=1))],
 )
 def test_a_session_ends_by_age_by_idleness_and_by_being_revoked(
     client: FlaskClient, store: Store, column: str, age: timedelta

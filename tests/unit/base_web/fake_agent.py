@@ -66,6 +66,20 @@ class FakeAgent:
                 ],
             ),
         ]
+        self.settings: dict[str, dict[str, Any]] = {
+            "auth": {
+                "session_hours": {
+                    "key": "session_hours",
+                    "kind": "int",
+                    "title": {"ru": "Предельная длина сеанса", "en": "Longest session"},
+                    "help": {"ru": "Потом вход заново.", "en": "Then everybody signs in again."},
+                    "default": 12,
+                    "value": 12,
+                    "minimum": 1,
+                    "maximum": 168,
+                }
+            }
+        }
         self.lines = ["2026-11-22T10:00:00+0000 auth systemd[1]: Started asrbox-app@auth.service."]
 
     def part(self, name: str, daemon_name: str = "") -> dict[str, Any]:
@@ -90,11 +104,15 @@ class FakeAgent:
             if self.part(path[1])["state"] != "running":
                 raise EndpointError("agent.host", "400 refused", 400, {"detail": "the container is not running"})
             return {"lines": self.lines[-int((params or {})["lines"]) :], "cursor": None}
+        if path[0] == "appliances" and path[-1] == "settings":
+            return list(self.settings.get(path[1], {}).values())
         raise AssertionError(f"the panel asked for something unknown: GET {path}")
 
     def post(self, *path: str, json: Any = None) -> Any:
         """POST /api/v1/<path…>"""
         self._present()
+        if path[0] == "appliances" and path[-1] == "settings":
+            return self._configure(path[1], json)
         found = re.fullmatch(r"appliances/(\w+)(?:/daemons/(\w+))?/(\w+)", "/".join(path))
         assert found, f"the panel asked for something unknown: POST {path}"
         name, daemon_name, action = found[1], found[2] or "", found[3]
@@ -121,6 +139,17 @@ class FakeAgent:
             },
         )
         return {"operation": self.operations[0]["id"]}
+
+    def _configure(self, name: str, wanted: dict[str, str]) -> dict[str, str]:
+        """As the agent: numbers in their bounds, else a refusal that names each setting."""
+        wrong = {key: f"{key} takes a number from 1 to 168" for key in wanted if not 1 <= int(wanted[key]) <= 168}
+        if wrong:
+            raise EndpointError(
+                "agent.host", "400 refused", 400, {"detail": "; ".join(wrong.values()), "errors": wrong}
+            )
+        for key, value in wanted.items():
+            self.settings[name][key]["value"] = int(value)
+        return {"operation": "1"}
 
     def _present(self) -> None:
         if self.away:

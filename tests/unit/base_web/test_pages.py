@@ -120,6 +120,28 @@ def test_what_the_agent_did_by_itself_is_told_in_words(panel: FlaskClient, agent
     assert "Ввод плана в действие" in text
 
 
+def test_a_setting_is_changed_in_its_form(panel: FlaskClient, agent: FakeAgent) -> None:
+    text = page(panel, "/appliances/auth/settings")
+    assert "Предельная длина сеанса" in text and "По умолчанию: 12." in text
+
+    assert "Настройки применяются" in act(panel, "/appliances/auth/settings", session_hours="8")
+    assert agent.settings["auth"]["session_hours"]["value"] == 8
+    assert "Ничего не изменилось" in act(panel, "/appliances/auth/settings", session_hours="8")
+
+
+def test_a_wrong_value_stays_in_the_form_with_what_the_field_takes(panel: FlaskClient, agent: FakeAgent) -> None:
+    token = form_token(panel, "/nothing")
+    form = {"csrf_token": token, "session_hours": "900"}
+    answer = panel.post("/appliances/auth/settings", base_url=SITE, data=form)
+    assert answer.status_code == 422
+    assert 'value="900"' in answer.text and "Число от 1 до 168." in answer.text
+    assert agent.settings["auth"]["session_hours"]["value"] == 12
+
+
+def test_a_part_without_settings_says_so(panel: FlaskClient) -> None:
+    assert "У этой части настроек нет" in page(panel, "/appliances/asr_billing/settings")
+
+
 def test_every_button_opens_a_confirmation_that_exists(panel: FlaskClient) -> None:
     text = page(panel, "/appliances/asr_billing")
     opened = set(re.findall(r'popovertarget="([\w-]+)"', text))

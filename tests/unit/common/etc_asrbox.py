@@ -7,6 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+APPLIANCES = Path(__file__).resolve().parents[3] / "appliances"
+
 TITLES = {
     "base": {"ru": "Панель управления", "en": "Control panel"},
     "auth": {"ru": "Вход", "en": "Sign-in"},
@@ -17,6 +21,12 @@ TITLES = {
 def endpoint(port: int, name: str = "web.auth", address: str = "127.0.0.1") -> dict[str, Any]:
     """An endpoint served over TLS."""
     return {"address": address, "port": port, "protocol": "https", "hostname": f"{name}.asrbox.internal"}
+
+
+def defaults(appliance: str) -> dict[str, Any]:
+    """The settings of an appliance of this checkout, as nobody has changed them."""
+    declared = yaml.safe_load((APPLIANCES / appliance / "appliance.yaml").read_text()).get("settings", {})
+    return {key: setting["default"] for key, setting in declared.items()}
 
 
 def write(
@@ -44,6 +54,7 @@ def write(
         "titles": TITLES,
     }
     (directory / "appliance.json").write_text(json.dumps(described, ensure_ascii=False))
+    (directory / "settings.json").write_text(json.dumps(defaults(appliance)))
     (directory / "daemons" / "web.env").write_text(
         f"ASRBOX_APPLIANCE={appliance}\nASRBOX_DAEMON=web\nASRBOX_ADDRESS=127.0.0.1\nASRBOX_PORT={port}\n"
     )

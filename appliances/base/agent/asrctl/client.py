@@ -34,15 +34,16 @@ class Client:
     def get(self, path: str) -> Any:
         return self._call("GET", path)
 
-    def post(self, path: str) -> Any:
-        return self._call("POST", path)
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self._call("POST", path, body)
 
-    def _call(self, method: str, path: str) -> Any:
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         connection = _UnixConnection(self._path)
         try:
-            connection.request(method, path, headers={"X-Asrbox-User": _caller()})
+            headers = {"X-Asrbox-User": _caller(), "Content-Type": "application/json"}
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             response = connection.getresponse()
-            body = response.read()
+            answer = response.read()
         except PermissionError as error:
             raise click.ClickException("only root may ask the agent: run it with sudo") from error
         except (OSError, http.client.HTTPException) as error:
@@ -52,7 +53,7 @@ class Client:
         finally:
             connection.close()
         try:
-            data = json.loads(body)
+            data = json.loads(answer)
         except ValueError as error:
             raise click.ClickException(f"the agent said {response.status} and no JSON") from error
         if response.status >= 400:

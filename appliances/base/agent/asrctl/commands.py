@@ -138,6 +138,31 @@ def plan_restore(obj: tuple[Paths, Client], number: int | None) -> None:
 
 
 @main.command()
+@click.argument("appliance", type=Target(daemons=False))
+@click.argument("key", required=False)
+@click.argument("value", required=False)
+@click.option("--default", "reset", is_flag=True, help="Bring the default of KEY back.")
+@click.pass_obj
+def config(obj: tuple[Paths, Client], appliance: str, key: str | None, value: str | None, reset: bool) -> None:
+    """Show the settings of APPLIANCE, or one; with VALUE change it. What does not work out is taken back."""
+    path = f"/api/v1/appliances/{quote(appliance)}/settings"
+    if key is not None and (value is not None or reset):
+        operation = obj[1].post(path, {key: None if reset else value})["operation"]
+        _follow_operation(obj[1], operation)
+        click.echo(f"{appliance} {key}: done")
+        return
+    found = obj[1].get(path)
+    if key is None:
+        click.echo(show.settings(appliance, found))
+        return
+    one = next((one for one in found if one["key"] == key), None)
+    if one is None:
+        known = ", ".join(one["key"] for one in found) or "none"
+        raise click.ClickException(f"{appliance} has no setting {key!r} (it has: {known})")
+    click.echo(show.setting(one))
+
+
+@main.command()
 @click.option("--no-wait", is_flag=True, help="Ask for it and return at once.")
 @click.pass_obj
 def apply(obj: tuple[Paths, Client], no_wait: bool) -> None:

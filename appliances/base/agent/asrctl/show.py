@@ -75,6 +75,29 @@ def plans(found: Sequence[dict[str, Any]]) -> str:
     return table(("PLAN", "APPLIED", "BY"), rows)
 
 
+def settings(appliance: str, found: Sequence[dict[str, Any]]) -> str:
+    """Settings of an appliance: value, default and what each is."""
+    if not found:
+        return f"{appliance} has no settings"
+    rows = [(one["key"], _value(one["value"]), _value(one["default"]), one["title"]["en"]) for one in found]
+    return table(("SETTING", "VALUE", "DEFAULT", "WHAT"), rows)
+
+
+def setting(one: dict[str, Any]) -> str:
+    """One setting with all that is known of it."""
+    takes = {"bool": "yes or no", "choice": "one of: " + ", ".join(one["choices"])}.get(one["kind"], "a text")
+    if one["kind"] == "int":
+        takes = f"a number from {one['minimum']} to {one['maximum']}"
+    return (
+        f"{one['key']} = {_value(one['value'])}\n\n{one['title']['en']}. {one['help']['en']}\n"
+        f"It takes {takes}; the default is {_value(one['default'])}."
+    )
+
+
+def _value(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 def _list(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, *(f"  {line}" for line in lines)])
 

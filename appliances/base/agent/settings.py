@@ -1,0 +1,68 @@
+"""Settings that an appliance declares: one schema for asrctl, the form, validation and what the container reads."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Value = bool | int | str
+
+_YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
+
+
+class Setting(BaseModel):
+    """One setting. `minimum` and `maximum` are for numbers; a text fits `pattern` as a whole; a choice is one of some.
+
+    `restart` names the daemons that read it only when they start.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    key: str
+    kind: Literal["bool", "int", "text", "choice"]
+    title: dict[str, str]
+    help: dict[str, str]
+    default: Value
+    minimum: int | None = None
+    maximum: int | None = None
+    pattern: str | None = None
+    choices: list[str] = []
+    restart: list[str] = []
+
+    def check(self, value: object) -> Value:
+        """The value; a text is read as people type it. Raises ValueError saying what this setting takes."""
+        if self.kind == "bool":
+            return self._bool(value)
+        if self.kind == "int":
+            return self._int(value)
+        if not isinstance(value, str):
+            raise ValueError(f"{self.key} takes a text")
+        text = value.strip()
+        if self.kind == "choice" and text not in self.choices:
+            raise ValueError(f"{self.key} takes one of: {', '.join(self.choices)}")
+        if self.pattern is not None and not re.fullmatch(self.pattern, text):
+            raise ValueError(f"{self.key} takes a text like {self.pattern}")
+        return text
+
+    def _bool(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word in _YES:
+            return True
+        if word in _NO:
+            return False
+        raise ValueError(f"{self.key} takes yes or no")
+
+    def _int(self, value: object) -> int:
+        if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,18}\s*", value):
+            value = int(value)
+        bounds = f" from {self.minimum}" if self.minimum is not None else ""
+        bounds += f" to {self.maximum}" if self.maximum is not None else ""
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{self.key} takes a number{bounds}")
+        if (self.minimum is not None and value < self.minimum) or (self.maximum is not None and value > self.maximum):
+            raise ValueError(f"{self.key} takes a number{bounds}, not {value}")
+        return value

@@ -1,0 +1,114 @@
+"""Plans are brought into force whole, or taken back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from appliances.base.agent import perform
+from appliances.base.agent import plan as plans
+from appliances.base.agent.applied import PlanStore
+from appliances.base.agent.board import ApplianceStatus, Board, Well
+from appliances.base.agent.converge import Convergence
+from appliances.base.agent.errors import AgentError
+from appliances.base.agent.held import Held
+from appliances.base.agent.incus import Incus
+from appliances.base.agent.operations import Operation
+from appliances.base.agent.plan import Plan
+from tests.unit.agent.examples import distribution, installed
+
+SHIPPED = distribution()
+
+
+class Rounds:
+    """A convergence that shows auth as the plan in force makes it: with more than 100 hours it does not come up."""
+
+    def __init__(self, store: PlanStore, board: Board) -> None:
+        self.store = store
+        self.board = board
+        self.refuses: str | None = None
+
+    def round(self) -> bool:
+        plan = self.store.current(SHIPPED).plan
+        auth = SHIPPED.appliance("auth")
+        if self.refuses and plan.limits(auth).memory != auth.limits.memory:
+            raise AgentError(self.refuses, appliance="auth", step="configure the container")
+        well: Well = "ok" if int(plan.settings(auth)["session_hours"]) <= 100 else "failing"
+        self.board.show(ApplianceStatus("auth", "auth", auth.title, "running", True, well, "web is down"))
+        return well == "ok"
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PlanStore:
+    paths = installed(tmp_path)
+    store = PlanStore(paths.plans, paths.plan, paths.seed)
+    store.current(SHIPPED)
+    return store
+
+
+@pytest.fixture
+def rounds(store: PlanStore) -> Rounds:
+    board = Board()
+    board.introduce(SHIPPED)
+    return Rounds(store, board)
+
+
+@pytest.fixture
+def performer(
+    store: PlanStore, rounds: Rounds, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> perform.Performer:
+    monkeypatch.setattr(perform, "SETTLING", 0.0)
+    monkeypatch.setattr(perform, "LOOK", 0.0)
+    paths = perform.Paths(tmp_path)
+    incus, convergence = cast(Incus, None), cast(Convergence, rounds)
+    return perform.Performer(paths, store, incus, rounds.board, Held(paths.held), convergence, said.append)
+
+
+def order(action: str, target: str, **arguments: Any) -> Operation:
+    return Operation("1", action, target, "anna", "2026-11-23T08:00:00Z", arguments=arguments)
+
+
+def hours(plan: Plan) -> object:
+    return plan.settings(SHIPPED.appliance("auth"))["session_hours"]
+
+
+def test_a_setting_that_works_is_in_force_and_in_the_file(
+    performer: perform.Performer, store: PlanStore, said: list[str]
+) -> None:
+    performer.perform(order("configure", "auth", session_hours=8))
+
+    assert (store.current(SHIPPED).number, hours(store.current(SHIPPED).plan), hours(store.draft(SHIPPED))) == (2, 8, 8)
+    assert said == ["auth: session_hours 12 → 8", "plan 2 is in force"]
+
+
+def test_a_setting_that_does_not_work_is_taken_back(
+    performer: perform.Performer, store: PlanStore, said: list[str]
+) -> None:
+    with pytest.raises(AgentError, match="plan 2 was taken back: auth is running: web is down .*asrctl logs auth"):
+        performer.perform(order("configure", "auth", session_hours=168))
+
+    assert (store.current(SHIPPED).number, hours(store.current(SHIPPED).plan)) == (3, 12)
+    assert hours(store.draft(SHIPPED)) == 12, "the file does not say what did not work"
+    assert said[-1] == "auth is running: web is down: what plan 1 said is in force again, as plan 3"
+
+
+def test_a_plan_that_the_host_refuses_is_taken_back_at_once(
+    performer: perform.Performer, store: PlanStore, rounds: Rounds
+) -> None:
+    rounds.refuses = "no such memory"
+    draft = store.draft(SHIPPED)
+    draft.appliances["auth"].limits.memory = 1 << 40
+    plans.save(store._draft, draft)
+
+    with pytest.raises(AgentError, match="plan 2 was taken back: auth: configure the container: no such memory"):
+        performer.perform(order("apply", "plan"))
+
+    assert store.current(SHIPPED).plan.limits(SHIPPED.appliance("auth")).memory == 400 << 20
+    assert store.draft(SHIPPED).limits(SHIPPED.appliance("auth")).memory == 1 << 40, "what people wrote stays theirs"

@@ -1,0 +1,51 @@
+"""Settings take what they declare, as people type it, and say what they take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from appliances.base.agent.settings import Setting
+
+
+def setting(kind: str, **more: Any) -> Setting:
+    words = {"en": "x", "ru": "x"}
+    return Setting.model_validate({"key": "it", "kind": kind, "title": words, "help": words, "default": "", **more})
+
+
+@pytest.mark.parametrize(
+    ("one", "given", "value"),
+    [
+        (setting("int", minimum=1, maximum=9), " 9 ", 9),
+        (setting("int"), -3, -3),
+        (setting("bool"), "Yes", True),
+        (setting("bool"), "0", False),
+        (setting("bool"), True, True),
+        (setting("choice", choices=["a", "b"]), "b", "b"),
+        (setting("text"), " Anna & Co ", "Anna & Co"),
+        (setting("text", pattern="[a-z]+"), "abc", "abc"),
+    ],
+)
+def test_what_fits_is_taken(one: Setting, given: object, value: object) -> None:
+    assert one.check(given) == value
+    assert type(one.check(given)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("one", "given", "says"),
+    [
+        (setting("int", minimum=1, maximum=9), "10", "it takes a number from 1 to 9, not 10"),
+        (setting("int", minimum=1), "many", "it takes a number from 1"),
+        (setting("int"), True, "it takes a number"),
+        (setting("int"), "9" * 40, "it takes a number"),
+        (setting("bool"), "maybe", "it takes yes or no"),
+        (setting("bool"), 1, "it takes yes or no"),
+        (setting("choice", choices=["a", "b"]), "c", "it takes one of: a, b"),
+        (setting("text"), 5, "it takes a text"),
+        (setting("text", pattern="[a-z]+"), "a\nb", "it takes a text like"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_would(one: Setting, given: object, says: str) -> None:
+    with pytest.raises(ValueError, match="^" + says):
+        one.check(given)
