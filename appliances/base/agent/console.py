@@ -13,7 +13,7 @@ import jinja2
 from appliances.base.agent import files
 from appliances.base.agent.board import Board
 from appliances.base.agent.distribution import Distribution
-from appliances.base.agent.outside import Outside
+from appliances.base.agent.outside import Outside, url
 
 PREFIX = "asrbox-agent:"  # builder/machine.py waits for lines that begin so
 TEMPLATE = Path(__file__).parent / "host" / "console.issue.j2"
@@ -69,9 +69,3 @@ def issue_text(distribution: Distribution, status: dict[str, Any], outside: Outs
         password=password,
     )
     return text.replace("\\", "\\\\")
-
-
-def url(address: str, port: int) -> str:
-    """The https address of a page; IPv6 in brackets, 443 left out."""
-    host = f"[{address}]" if ":" in address else address
-    return f"https://{host}/" if port == 443 else f"https://{host}:{port}/"

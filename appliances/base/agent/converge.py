@@ -46,7 +46,6 @@ INCUS_START = 120.0  # seconds for the container daemon to come up
 INCUS_IDLE = 120.0  # seconds to let it finish what an earlier agent asked for
 PROVIDER_WAIT = 300.0  # seconds an appliance waits for those that it consumes; then it starts anyway
 LOOK = 2.0  # seconds between looks while waiting
-ADMINISTRATOR = "administrator-password"
 # Made by auth on its volume when the administrator has changed the first password.
 PASSWORD_CHANGED = "/var/lib/asrbox/data/administrator-password-changed"  # noqa: S105
 
@@ -335,7 +334,7 @@ class Convergence:
     def _password(self, shipped: Distribution, *, ask: bool = True) -> str | None:
         """The administrator's first password; None once auth says (when asked, or has said) that it was changed."""
         marker = self._paths.password_changed
-        owners = [one for one in shipped.appliances if ADMINISTRATOR in one.secrets]
+        owners = [one for one in shipped.appliances if secretstore.ADMINISTRATOR in one.secrets]
         if not owners or marker.exists():
             return None
         status = self._board.appliance(owners[0].name)
@@ -348,11 +347,11 @@ class Convergence:
                     step="ask for the password's state",
                 )
             except AgentError:
-                return secretstore.once(self._paths.secrets / owners[0].name / ADMINISTRATOR, readable=True)
+                return secretstore.once(self._paths.secrets / owners[0].name / secretstore.ADMINISTRATOR, readable=True)
             if ran.code == 0:
                 files.write(marker, "")
                 return None
-        return secretstore.once(self._paths.secrets / owners[0].name / ADMINISTRATOR, readable=True)
+        return secretstore.once(self._paths.secrets / owners[0].name / secretstore.ADMINISTRATOR, readable=True)
 
 
 def id_base(subuid: Path) -> int:

@@ -38,3 +38,9 @@ def addresses_of(links: list[dict[str, object]], bridge: str) -> tuple[str, ...]
             if "local" in entry and not entry.get("temporary"):
                 found.append((str(entry.get("family")), str(entry["local"])))
     return tuple(address for _, address in sorted(found, key=lambda one: one[0]))
+
+
+def url(address: str, port: int) -> str:
+    """The https address of a page; IPv6 in brackets, 443 left out."""
+    host = f"[{address}]" if ":" in address else address
+    return f"https://{host}/" if port == 443 else f"https://{host}:{port}/"

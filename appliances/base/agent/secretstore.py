@@ -10,7 +10,8 @@ from appliances.base.agent.distribution import Appliance
 
 # Letters and digits that nobody confuses when reading them from a console: no 0 O o, 1 l I, i.
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
-FOR_PEOPLE = {"administrator-password"}
+ADMINISTRATOR = "administrator-password"
+FOR_PEOPLE = {ADMINISTRATOR}
 
 
 def ensure(folder: Path, appliance: Appliance) -> dict[str, str]:

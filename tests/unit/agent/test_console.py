@@ -6,9 +6,9 @@ import pytest
 
 from appliances.base.agent import preseed
 from appliances.base.agent.board import Board
-from appliances.base.agent.console import issue_text, url
+from appliances.base.agent.console import issue_text
 from appliances.base.agent.errors import AgentError
-from appliances.base.agent.outside import Outside
+from appliances.base.agent.outside import Outside, url
 from tests.unit.agent.examples import distribution
 
 

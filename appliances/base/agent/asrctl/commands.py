@@ -13,12 +13,9 @@ from urllib.parse import quote
 import click
 from click.shell_completion import CompletionItem
 
-from appliances.base.agent import outside, secretstore
+from appliances.base.agent import outside
 from appliances.base.agent.asrctl import show
 from appliances.base.agent.asrctl.client import Client
-from appliances.base.agent.console import url
-from appliances.base.agent.converge import ADMINISTRATOR
-from appliances.base.agent.distribution import load_distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.paths import Paths
 
@@ -213,18 +210,22 @@ def shell(obj: tuple[Paths, Client], appliance: str) -> None:
 @click.pass_obj
 def password(obj: tuple[Paths, Client]) -> None:
     """How to log in as administrator for the first time."""
+    # Here, since every other command does without them and would start four times slower.
+    from appliances.base.agent import secretstore
+    from appliances.base.agent.distribution import load_distribution
+
     paths = obj[0]
     try:
         shipped = load_distribution(paths.distribution)
-        owner = next(one for one in shipped.appliances if ADMINISTRATOR in one.secrets)
-        secret = secretstore.read(paths.secrets / owner.name / ADMINISTRATOR)
+        owner = next(one for one in shipped.appliances if secretstore.ADMINISTRATOR in one.secrets)
+        secret = secretstore.read(paths.secrets / owner.name / secretstore.ADMINISTRATOR)
     except PermissionError as error:
         raise click.ClickException("only root may see the password: run it with sudo") from error
     except (AgentError, FileNotFoundError, StopIteration) as error:
         raise click.ClickException("there is no password yet: the first start has not come so far") from error
     addresses = outside.look(shipped.network.bridge).addresses
     if addresses:
-        click.echo(f"Open:      {url(addresses[0], 443)}")
+        click.echo(f"Open:      {outside.url(addresses[0], 443)}")
     click.echo("User:      administrator")
     if paths.password_changed.exists():
         click.echo("The first password has been changed and is no longer valid.")
