@@ -5,14 +5,21 @@ from __future__ import annotations
 import socket
 import threading
 from pathlib import Path
+from typing import cast
 
+import pytest
+
+from appliances.base.agent import health
+from appliances.base.agent import plan as plans
 from appliances.base.agent.agent import split_cursor
-from appliances.base.agent.board import daemon_status
+from appliances.base.agent.board import Board, daemon_status
 from appliances.base.agent.converge import id_base
 from appliances.base.agent.distribution import Daemon
 from appliances.base.agent.health import Answer, Unit, ask, failing_checks, parse_units
+from appliances.base.agent.held import Held
+from appliances.base.agent.incus import Incus, Ran
 from appliances.base.agent.outside import addresses_of
-from appliances.base.agent.watch import Backoff, judge, summary
+from appliances.base.agent.watch import Backoff, Watch, judge, summary
 from tests.unit.agent.examples import daemon, distribution
 
 
@@ -53,6 +60,44 @@ def test_repairs_that_do_not_help_get_rarer_and_success_forgets_them() -> None:
 
     backoff.well("auth.web")
     assert not backoff.due("auth.web")
+
+
+class Systemd:
+    """An Incus with one running container, in which it counts who comes in to ask systemd."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def instance(self, name: str) -> dict[str, str]:
+        return {"status": "Running"}
+
+    def run(self, *_: object, **__: object) -> Ran:
+        self.asked += 1
+        block = "ActiveState=active\nResult=success\nUnitFileState=enabled\n"
+        return Ran(0, f"{block}\n{block}", "")
+
+
+def test_systemd_is_asked_only_about_what_does_not_say_that_it_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    billing, systemd, board = distribution().appliance("asr_billing"), Systemd(), Board()
+    board.introduce(distribution())
+    answers = {"firebird": Answer(True, True, "answers"), "web": Answer(True, True, "answers")}
+    monkeypatch.setattr(health, "ask", lambda daemon, ca: answers[daemon.name])
+    watch = Watch(cast(Incus, systemd), board, Held(tmp_path / "held.json"), Path("ca.crt"), lambda text: None)
+    plan = plans.first(tmp_path / "seed.toml", distribution())
+
+    assert watch.look(billing, plan)
+    assert systemd.asked == 0
+
+    answers["web"] = Answer(False, False, "does not answer")
+    assert not watch.look(billing, plan)
+    assert systemd.asked == 1
+
+    answers["web"] = Answer(True, True, "answers")
+    plan.switch_daemon("asr_billing", "web", False)
+    watch.look(billing, plan)
+    assert systemd.asked == 3, "it looks whether the daemon that was switched off runs, and stops it"
 
 
 def test_the_worst_daemon_that_is_switched_on_decides() -> None:
