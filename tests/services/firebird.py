@@ -85,11 +85,16 @@ class FirebirdServer:
         raise AssertionError(f"firebird does not answer at {self.address}:{PORT}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End the server; SIGKILL is the power cut."""
+        """End the server; SIGKILL is the power cut. One that does not end is killed, so that it outlives no test."""
         if self.process is not None:
-            self.process.send_signal(how)
-            self.process.wait(timeout=60)
-            self.process = None
+            process, self.process = self.process, None
+            process.send_signal(how)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=60)
+                raise
 
     def listening(self) -> set[str]:
         """Addresses on which a process of this machine listens at Firebird's port."""
