@@ -35,7 +35,7 @@ def firebird(firebird_tree: Path, tmp_path: Path) -> Iterator[FirebirdServer]:
     """A Firebird with an empty volume, not started."""
     server = FirebirdServer(firebird_tree, tmp_path, ADDRESS)
     yield server
-    server.stop()
+    server.stop(signal.SIGKILL)  # nobody looks at it any more
 
 
 @pytest.fixture
