@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,11 +21,20 @@ def test_memory_is_reported_when_hardly_any_is_left(tmp_path: Path, available: i
     assert (told["ok"], told["detail"]) == (ok, f"{100 - available}% of 100.0 GiB used")
 
 
-def test_a_disk_has_space_and_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("left", "ok"), [(20, True), (5, False)])
+def test_a_disk_runs_out_of_files_as_well_as_of_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, ok: bool
+) -> None:
     paths = Paths(tmp_path)
     paths.var.mkdir(parents=True)
+    usage, numbers = SimpleNamespace(used=1 << 30, total=10 << 30), SimpleNamespace(f_files=100, f_favail=left)
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(checks.os, "statvfs", lambda path: numbers)
 
-    assert [one["name"] for one in checks._disk(paths)][0] == "disk"
+    disk, files = checks._disk(paths)
+
+    assert (disk["ok"], disk["detail"]) == (True, "10% of 10.0 GiB used")
+    assert (files["ok"], files["detail"]) == (ok, f"{100 - left}% of 100 possible files exist")
 
 
 def test_missing_rules_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
