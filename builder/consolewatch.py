@@ -69,10 +69,11 @@ BOOT_MARKS = [
 ]
 INSTALLER = re.compile(r"asrbox-install: phase (\d+)/(\d+) (\S+)(?: +(.*))?$")
 AGENT = re.compile(r"asrbox-agent: phase (\S+) (\d+)/(\d+)(?: +(.*))?$")
+LOGIN_PROMPT = r"^(?!Last )\S+ login:(?= |$)"
 TARGETS: list[tuple[Target, re.Pattern[str]]] = [
     ("installed", re.compile(r"asrbox-install: done\b")),
     ("ready", re.compile(r"asrbox-agent: ready in [\d.]+ s")),
-    ("login", re.compile(r"^\S+ login:$")),
+    ("login", re.compile(LOGIN_PROMPT)),
 ]
 
 _ALL_MESSAGES = 'boot the entry "Install, with all messages" of the menu and read what comes before this'

@@ -19,7 +19,7 @@ from typing import IO
 
 from builder import qemu_qmp
 from builder.console import Line, LineAssembler
-from builder.consolewatch import Event, Failure, Target, Watch
+from builder.consolewatch import LOGIN_PROMPT, Event, Failure, Target, Watch
 from builder.errors import AsrboxError
 from builder.qemu_hardware import OVMF_CODE, OVMF_VARS, Hardware, arguments
 from builder.run import run
@@ -195,14 +195,17 @@ class Machine:
         self._process.stdin.write((text + ("\r" if enter else "")).encode())
         self._process.stdin.flush()
 
-    def log_in(self, name: str, password: str, limit: float = 60) -> None:
-        """Log in on the serial console, and get a shell whose output is plain."""
+    def log_in(self, name: str, password: str, limit: float = 120) -> None:
+        """Log in on the serial console, and get a shell whose output is plain. Each step may take `limit` seconds.
+
+        Kernel and agent write on the same console: what follows a prompt on its line may be theirs.
+        """
         self.type("")
-        self.wait_for(r"login:$", limit)
+        self.wait_for(LOGIN_PROMPT, limit)
         self.type(name)
-        self.wait_for(r"[Pp]assword: *$|[Пп]ароль: *$", limit)
+        self.wait_for(r"^(Password|Пароль):", limit)
         self.type(password)
-        self.wait_for(r"[$#]$", limit)
+        self.wait_for(rf"{re.escape(name)}@[^$#]+[$#]", limit)
         self.command(
             "stty cols 200 -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; PS1=''; export PAGER=cat", limit
         )

@@ -84,6 +84,10 @@ def test_a_login_prompt_has_no_end_of_line() -> None:
     assert watch.reached == {"login": 20.0}
 
 
+def test_a_login_prompt_is_one_with_the_words_of_another_behind_it() -> None:
+    assert watched("20 box login: asrbox-agent: phase converging 0/2 setting Incus up").reached == {"login": 20.0}
+
+
 def test_last_login_is_not_the_prompt() -> None:
     assert watched("20 Last login: Sun Nov 22 23:00:00 UTC 2026 on ttyS0").reached == {}
 

@@ -191,6 +191,19 @@ def test_a_prompt_without_an_end_of_line_is_heard_and_answered(qemu) -> None:
         assert machine.wait_for(r"hello (\w+)\.", 10)[1] == "admin"
 
 
+def test_a_log_in_succeeds_while_the_agent_writes_behind_each_prompt(qemu) -> None:
+    others = "asrbox-agent: phase first-boot 0/2 making secrets"
+    script = (
+        f"echo 'box login: {others}'; read none; printf 'box login: '; read name; printf '\\nPassword: {others}\\n'; read word; "
+        f'echo "Last login: Mon"; echo "$name@box:~\\$ {others}"; export name word; exec sh'
+    )
+    with qemu(script) as machine:
+        machine.type = lambda text, enter=True: Machine.type(machine, text + "\n", enter=False)
+        machine.wait_until("login", 10)
+        machine.log_in("admin", "word", 10)
+        assert machine.command("echo $name $word", 10) == "admin word"
+
+
 def test_a_command_gives_its_output_and_its_failure(qemu) -> None:
     with qemu("exec sh") as machine:
         machine.type("\n", enter=False)
