@@ -194,7 +194,8 @@ def test_a_prompt_without_an_end_of_line_is_heard_and_answered(qemu) -> None:
 def test_a_log_in_succeeds_while_the_agent_writes_behind_each_prompt(qemu) -> None:
     others = "asrbox-agent: phase first-boot 0/2 making secrets"
     script = (
-        f"echo 'box login: {others}'; read none; printf 'box login: '; read name; printf '\\nPassword: {others}\\n'; read word; "
+        f"echo 'box login: {others}'; read none; printf 'box login: '; read name; "
+        f"printf '\\nPassword: {others}\\n'; read word; "
         f'echo "Last login: Mon"; echo "$name@box:~\\$ {others}"; export name word; exec sh'
     )
     with qemu(script) as machine:
