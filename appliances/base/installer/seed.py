@@ -23,6 +23,8 @@ SSH_KEY = re.compile(
 HOSTNAME = re.compile(r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
 ACCOUNT = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
 INTERFACE = re.compile(r"^(link|([0-9a-f]{2}:){5}[0-9a-f]{2}|[a-z][a-z0-9_.-]{0,14})$")
+KERNEL_ARGUMENT = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(=[A-Za-z0-9_.,:;/@+=-]*)?$")
+OWN_KERNEL_ARGUMENTS = {"root", "ro", "rw", "init", "rd.lvm.lv"}
 TAKEN = {"root", "daemon", "bin", "sys", "nobody", "asrbox", "incus", "incus-admin", "sshd", "sudo"}
 
 HINTS = {
@@ -37,6 +39,7 @@ HINTS = {
     "admin.name": "write a name of small letters, digits, `-` and `_` that the system does not use itself",
     "admin.password_hash": "make one with `openssl passwd -6` and put the line it prints in single quotes",
     "admin.ssh_keys": "copy the whole line of a public key file, for example ~/.ssh/id_ed25519.pub",
+    "kernel_arguments": 'write a list of words, for example ["iommu=pt", "console=ttyS1,115200"]',
     "timezone": 'write a name of the time zone database, for example "Europe/Moscow"',
     "language": 'write "ru" or "en"',
 }
@@ -96,6 +99,14 @@ def _ssh_key(value: str) -> str:
     if not SSH_KEY.match(value.strip()):
         raise ValueError(f"{value[:40]!r} is not a public SSH key")
     return value.strip()
+
+
+def _kernel_argument(value: str) -> str:
+    if not KERNEL_ARGUMENT.match(value):
+        raise ValueError(f"{value!r} is not one argument of a kernel command line")
+    if (name := value.partition("=")[0]) in OWN_KERNEL_ARGUMENTS:
+        raise ValueError(f"the installer itself decides on the kernel's argument {name!r}")
+    return value
 
 
 def _path(value: str) -> str:
@@ -182,6 +193,7 @@ class Seed(Part):
     appliances: tuple[str, ...] | None = None
     unattended: bool = True
     finish: Literal["reboot", "poweroff"] = "reboot"
+    kernel_arguments: tuple[Annotated[str, AfterValidator(_kernel_argument)], ...] = ()
     network: Network = Network()
     disk: DiskSelector = DiskSelector()
     admin: Admin

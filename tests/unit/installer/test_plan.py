@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from appliances.base.installer import kickstart
 from appliances.base.installer.actions import Command, Phase, WriteFile
 from appliances.base.installer.errors import InstallError
 from appliances.base.installer.facts import Facts
+from appliances.base.installer.fragments import ANSWERS, fragments
 from appliances.base.installer.kickstart import Kickstart
 from appliances.base.installer.links import Link
 from appliances.base.installer.plan import plan
+from appliances.base.installer.seed import Seed
 from tests.unit.installer.machine import GIB, blocks, disk
 
 NewId = Callable[[], uuid.UUID]
@@ -49,6 +52,20 @@ def argvs(phases: list[Phase]) -> list[tuple[str, ...]]:
 
 def test_every_command_and_file(wanted: Kickstart, facts: Facts, new_id: NewId) -> None:
     assert shown(plan(wanted, facts, title="asrbox 0.1.0", new_id=new_id)) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_kernel_arguments_of_the_answers_reach_both_entries_and_later_kernels(
+    seed: Seed, text: str, facts: Facts, new_id: NewId
+) -> None:
+    asked = seed.model_copy(update={"kernel_arguments": ("iommu=pt", "console=ttyS1,115200")})
+    written = fragments(
+        asked, facts.disks[0], group="sudo", timezone="Etc/UTC", locale="ru_RU.UTF-8", appliances=["base"]
+    )
+    files = files_of(plan(kickstart.read(text, written), facts, title="x", new_id=new_id))
+    words = "console=tty0 console=ttyS0,115200 iommu=pt console=ttyS1,115200"
+    assert files["/boot/grub/grub.cfg"].count(words) == 2
+    assert f'{words}"' in files["/etc/default/grub"]
+    assert 'kernel_arguments = ["iommu=pt", "console=ttyS1,115200"]' in written[ANSWERS]
 
 
 def test_partitions_of_nvme_have_a_p(wanted: Kickstart, facts: Facts, new_id: NewId) -> None:
