@@ -10,8 +10,9 @@ from typing import Any
 
 from cryptography import x509
 
-from appliances.base.agent import firewall
+from appliances.base.agent import firewall, routes
 from appliances.base.agent.board import WELL_ENOUGH
+from appliances.base.agent.distribution import load_distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
@@ -23,8 +24,8 @@ EARLIEST = datetime.timedelta(days=30)
 
 
 def run_all(status: dict[str, Any], paths: Paths, incus: Incus) -> list[dict[str, Any]]:
-    """`[{name, ok, detail}]`: agent, disk, memory, pool, CA and firewall of the host, every daemon that should run."""
-    found = [_agent(status), *_disk(paths), _memory(), _pool(incus), _authority(paths), _firewall()]
+    """`[{name, ok, detail}]`: what the host needs, then every daemon that should run."""
+    found = [_agent(status), *_disk(paths), _memory(), _pool(incus), _authority(paths), _firewall(), *_routes(paths)]
     for appliance in status["appliances"]:
         if appliance["state"] == "disabled":
             continue
@@ -88,6 +89,13 @@ def _firewall() -> dict[str, Any]:
     if packets is None:
         return _check("firewall", False, "the rules between the containers are not loaded")
     return _check("firewall", True, f"{sum(packets.values())} packets dropped that no appliance declares")
+
+
+def _routes(paths: Paths) -> list[dict[str, Any]]:
+    network = load_distribution(paths.distribution).network
+    found = routes.overlapping(network)
+    detail = f"{', '.join(found)} overlaps with {network.range}" if found else f"nothing overlaps with {network.range}"
+    return [_check("routes", not found, detail)]
 
 
 def _check(name: str, ok: bool, detail: str) -> dict[str, Any]:

@@ -25,10 +25,12 @@ from appliances.base.agent import (
     outside,
     preseed,
     reconcile,
+    routes,
     runtime,
     secretstore,
     server,
     tokens,
+    wire,
 )
 from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import ApplianceStatus, Board, Phase
@@ -171,6 +173,8 @@ class Convergence:
             storage = preseed.choose_storage(intent.distribution)
         else:
             storage = self._existing_storage(intent.distribution)
+        if self._incus.network(intent.distribution.network.bridge) is None:
+            routes.refuse_overlap(intent.distribution.network)
         for done in preseed.apply(self._incus, preseed.desired(intent.distribution, storage)):
             self._say(done)
         if self._abilities.filters_frames and self._firewall.ensure(firewall.rules(intent.distribution)):
@@ -222,13 +226,18 @@ class Convergence:
             self._paths.images,
             self._paths.image_mount,
             announce,
-            lambda name, providers: self._wait_for(intent, name, providers),
+            lambda name, providers: self._before_start(intent, name, providers),
         )
         with self._recorded(", ".join(dict.fromkeys(action.appliance for action in actions))) as failed:
             for error in executor.execute(actions):
                 self.failures[error.appliance] = error
                 self._say(error.sentence())
                 failed(error.sentence())
+
+    def _before_start(self, intent: Intent, name: str, providers: tuple[str, ...]) -> None:
+        self._wait_for(intent, name, providers)
+        addresses = {daemon.address for daemon in intent.distribution.appliance(name).daemons}
+        wire.refuse_taken(intent.distribution.network.bridge, addresses, name)
 
     def _wait_for(self, intent: Intent, name: str, providers: tuple[str, ...]) -> None:
         """Wait until the appliances that `name` consumes are healthy. After a bound it starts all the same:
