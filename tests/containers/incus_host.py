@@ -207,9 +207,9 @@ def _until(condition: Callable[[], bool], timeout: float, message: str | Callabl
 
 
 def _cgroups() -> list[Path]:
-    """Control groups of containers: they outlive a power cut, being the kernel's and not the host's."""
-    return [folder for top in CGROUPS.glob("**/lxc.*") if top.is_dir() for folder in [top, *_below(top)]]
+    """Control groups of containers: they outlive a power cut, being the kernel's and not the host's.
 
-
-def _below(top: Path) -> Iterator[Path]:
-    return (path for path in top.rglob("*") if path.is_dir())
+    They come and go while one looks: os.walk passes over what is gone.
+    """
+    folders = (Path(folder) for folder, _, _ in os.walk(CGROUPS))
+    return [folder for folder in folders if any(part.startswith("lxc.") for part in folder.parts)]

@@ -46,9 +46,15 @@ def sources(checkout: Path) -> Sources:
     """Make the synthetic distribution below build/synthetic of a checkout, unless it is there already."""
     debian = load(Project(checkout))
     settings = workshop.Settings(checkout / "build" / "store", checkout / "build", parse_size("20GiB"))
-    store, locked = Store(settings.store), debian.project.lock("debian-13")
-    workshop.Workshop(debian, settings, store).tools().base.fetch(lock.read(locked).packages())
+    store = Store(settings.store)
+    shop = workshop.Workshop(debian, settings, store)
+    tools = shop.tools()
+    # Not simply the committed lock: a package of it may have left the mirror.
+    serving = shop.lock(tools)
+    tools.base.fetch(serving.packages())
     folder = checkout / "build" / "synthetic"
+    locked = folder / "debian-13.lock.json"
+    lock.write(locked, serving)
     mirror = generate(store.pool, locked, folder, manifests=checkout)
     manifest = write_manifest(checkout, folder / "base" / f"{NAME}.yaml")
     resolved = load(Project(checkout), base_name=str(manifest))
