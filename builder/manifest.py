@@ -267,6 +267,7 @@ class Setting(Model):
     minimum: int | None = Field(default=None, description="smallest number")
     maximum: int | None = Field(default=None, description="largest number")
     pattern: str | None = Field(default=None, description="regular expression that a text fits as a whole")
+    example: str | None = Field(default=None, description="a text that fits the pattern, for who got it wrong")
     choices: list[str] = Field(default=[], description="the words of a choice")
     restart: list[Name] = Field(default=[], description="daemons that read it only when they start")
 
@@ -274,7 +275,10 @@ class Setting(Model):
     def _takes_its_default(self) -> Setting:
         if self.pattern is not None:
             re.compile(self.pattern)
-        settings.Setting(key="default", **self.model_dump()).check(self.default)
+        setting = settings.Setting(key="default", **self.model_dump())
+        setting.check(self.default)
+        if self.example is not None:
+            setting.check(self.example)
         return self
 
 

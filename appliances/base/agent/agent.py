@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from appliances.base.agent import api, checks, converge, server, tokens
+from appliances.base.agent import api, channels, checks, converge, server, tokens
+from appliances.base.agent.alarms import Alarms, Channel
 from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import Board
 from appliances.base.agent.console import Console
+from appliances.base.agent.courier import Courier
 from appliances.base.agent.distribution import Appliance, load_distribution
 from appliances.base.agent.errors import AgentError, WrongSettings
 from appliances.base.agent.held import Held
@@ -30,6 +32,7 @@ from appliances.base.agent.plan import changes
 BETWEEN_ROUNDS = 10.0  # seconds on a healthy host
 UNTIL_HEALTHY = 2.0  # seconds while something is not healthy yet
 LONGEST_RETRY = 60.0  # seconds
+BETWEEN_CHECKS = 30.0  # seconds between looks at everything that may become an alarm
 OWN_ACTION, OWN_NAME = "converge", "agent"  # operations that nobody asked for
 
 
@@ -48,6 +51,9 @@ class Agent:
         self._current: Operation | None = None
         self._own: Operation | None = None
         self._plans = PlanStore(paths.plans, paths.plan, paths.seed)
+        self._alarms = Alarms(paths.alarms)
+        self._courier = Courier(self._alarms, self._channels, self._console.note)
+        self._checked = 0.0
         self._convergence = converge.Convergence(
             paths,
             self._plans,
@@ -65,6 +71,7 @@ class Agent:
         """Serve and make rounds for ever. A signal ends the process anywhere: the next start finishes the work."""
         converge.forget_mounts(self._paths)
         server.serve_socket(api.create_app(self, None), self._paths.socket)
+        self._courier.start()
         notify("READY=1")
         pause = 0.0
         retry = UNTIL_HEALTHY
@@ -81,6 +88,34 @@ class Agent:
             except AgentError as error:
                 self._fail(error.sentence())
                 pause, retry = retry, min(retry * 2, LONGEST_RETRY)
+
+            self._consider()
+
+    def _consider(self) -> None:
+        """Now and then, let what stays broken become an alarm. The first start has its own way to tell."""
+        now = time.monotonic()
+        if now - self._checked < BETWEEN_CHECKS or not self._paths.first_boot.exists():
+            return
+        self._checked = now
+        try:
+            settings = self._alarm_settings()
+            after = float(settings.get("alarm_after_minutes", 5)) * 60
+            if self._alarms.consider(self.check(), after, list(self._channels())):
+                self._courier.nudge()
+        except AgentError as error:
+            self._console.note(f"the checks for alarms could not be made: {error.sentence()}")
+
+    def _alarm_settings(self) -> dict[str, Any]:
+        """The settings of the appliance that declares those of alarms; none when this distribution has no such."""
+        shipped = load_distribution(self._paths.distribution)
+        for appliance in shipped.appliances:
+            if any(one.key == channels.OWNER for one in appliance.settings):
+                return self._plans.current(shipped).plan.settings(appliance)
+        return {}
+
+    def _channels(self) -> dict[str, Channel]:
+        settings = self._alarm_settings()
+        return channels.wanted(settings, socket.gethostname()) if settings else {}
 
     def _turn(self) -> bool:
         """Carry out what was asked for, then one round."""
@@ -239,6 +274,21 @@ class Agent:
 
     def check(self) -> list[dict[str, Any]]:
         return checks.run_all(self.status(), self._paths, self._incus)
+
+    def alarms(self) -> dict[str, Any]:
+        return {**self._alarms.read(), "channels": list(self._channels())}
+
+    def try_alarms(self) -> list[str]:
+        """Send by every channel a message that shows that it arrives; returns their names. AgentError: none."""
+        wanted = list(self._channels())
+        if not wanted:
+            raise AgentError(
+                "nobody is to be told of alarms",
+                hint="name somebody first: asrctl config base alarm_mail noc@example.net",
+            )
+        self._alarms.try_out(wanted)
+        self._courier.nudge()
+        return wanted
 
     def _target(self, target: str) -> Appliance:
         name, _, daemon = target.partition(".")

@@ -84,6 +84,10 @@ class Paths:
         return self.state / "restarts"
 
     @property
+    def alarms(self) -> Path:
+        return self.state / "alarms.json"
+
+    @property
     def first_boot(self) -> Path:
         """Exists once every enabled appliance was healthy for the first time."""
         return self.state / "first-boot.json"

@@ -13,7 +13,8 @@ _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
 class Setting(BaseModel):
-    """One setting. `minimum` and `maximum` are for numbers; a text fits `pattern` as a whole; a choice is one of some.
+    """One setting. `minimum` and `maximum` are for numbers; a choice is one of some; a text fits `pattern` as a whole,
+    as `example` does.
 
     `restart` names the daemons that read it only when they start.
     """
@@ -28,6 +29,7 @@ class Setting(BaseModel):
     minimum: int | None = None
     maximum: int | None = None
     pattern: str | None = None
+    example: str | None = None
     choices: list[str] = []
     restart: list[str] = []
 
@@ -43,7 +45,9 @@ class Setting(BaseModel):
         if self.kind == "choice" and text not in self.choices:
             raise ValueError(f"{self.key} takes one of: {', '.join(self.choices)}")
         if self.pattern is not None and not re.fullmatch(self.pattern, text):
-            raise ValueError(f"{self.key} takes a text like {self.pattern}")
+            such = f" such as {self.example}" if self.example else f" that fits {self.pattern}"
+            nothing = ", or nothing" if re.fullmatch(self.pattern, "") else ""
+            raise ValueError(f"{self.key} takes a text{such}{nothing}")
         return text
 
     def _bool(self, value: object) -> bool:

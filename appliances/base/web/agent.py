@@ -90,7 +90,21 @@ class Setting(BaseModel):
     value: bool | int | str
     minimum: int | None = None
     maximum: int | None = None
+    example: str | None = None
     choices: list[str] = []
+
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        """The choices as value and label."""
+        return [(one, one) for one in self.choices]
+
+
+class Alarm(BaseModel):
+    """A check that has been red for so long that people were told; `since` is ISO 8601 in UTC."""
+
+    name: str
+    detail: str
+    since: str
 
 
 class Agent:
@@ -106,6 +120,10 @@ class Agent:
         """Newest first."""
         found = [Operation.model_validate(one) for one in self._client.get("operations")]
         return sorted(found, key=lambda one: (one.started_at, one.id), reverse=True)
+
+    def alarms(self) -> list[Alarm]:
+        """What stands, the oldest first."""
+        return [Alarm.model_validate(one) for one in self._client.get("alarms")["standing"]]
 
     def ask(self, action: str, appliance: str, daemon: str | None = None) -> str:
         """Ask for one of ACTIONS. Returns the id of the operation, which goes on by itself."""

@@ -44,7 +44,8 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
     @login_required
     def overview() -> ResponseReturnValue:
         status, operations = agent.status(), agent.operations()
-        return _page("base/overview", status=status, told=_told(operations[:RECENT], status.appliances))
+        alarms = agent.alarms()
+        return _page("base/overview", status=status, alarms=alarms, told=_told(operations[:RECENT], status.appliances))
 
     @routes.get("/appliances/<name>")
     @login_required
@@ -104,7 +105,6 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
             wrong=wrong,
             as_typed=words.as_typed,
             takes=words.takes,
-            pairs=lambda choices: [(one, one) for one in choices],
         )
 
     @routes.get("/appliances/<name>/logs")

@@ -127,4 +127,6 @@ def takes(setting: Setting) -> str:
         return str(_("A number from %(low)s to %(high)s.", low=setting.minimum, high=setting.maximum))
     if setting.kind == "int":
         return str(_("A whole number."))
+    if setting.example is not None:
+        return str(_("Something like %(example)s.", example=setting.example))
     return str(_("This does not fit here."))

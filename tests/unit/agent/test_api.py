@@ -27,6 +27,10 @@ class Backend:
         self.board = Board()
         self.board.introduce(self.shipped)
         self.known = Operations(folder)
+        self.channels: list[str] = []
+        self.standing: list[dict[str, str]] = []
+        self.trouble: dict[str, str] = {}
+        self.waiting = 0
         self.asked_logs: tuple[Any, ...] = ()
         self.planned: dict[str, Any] = {
             "number": 3,
@@ -54,6 +58,16 @@ class Backend:
 
     def operations(self) -> list[Operation]:
         return self.known.newest_first()
+
+    def alarms(self) -> dict[str, Any]:
+        return {
+            "standing": self.standing, "waiting": self.waiting, "trouble": self.trouble, "channels": self.channels
+        }  # fmt: skip
+
+    def try_alarms(self) -> list[str]:
+        if not self.channels:
+            raise AgentError("nobody is to be told of alarms", hint="name somebody first")
+        return self.channels
 
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]:
         self.asked_logs = (appliance, daemon, lines, cursor)

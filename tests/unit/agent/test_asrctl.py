@@ -110,6 +110,34 @@ def test_check_tells_by_its_exit_code(agent: Doing) -> None:
     assert "FAILING  auth.web  198.18.82.2:443 does not answer" in failed.output
 
 
+def test_alarms_are_shown_with_who_is_told_and_what_does_not_get_through(agent: Doing) -> None:
+    assert asrctl("alarms").output == "nothing is wrong\ntold: nobody (see: asrctl config base alarm_mail)\n"
+
+    agent.standing = [{"name": "disk", "detail": "96% of 20.0 GiB used", "since": "2026-11-23T08:00:00+00:00"}]
+    agent.channels, agent.trouble, agent.waiting = ["mail"], {"mail": "Connection refused"}, 1
+    told = asrctl("alarms")
+    assert told.exit_code == 1
+    assert told.output.splitlines() == [
+        "SINCE                      ALARM  DETAIL",
+        "2026-11-23T08:00:00+00:00  disk   96% of 20.0 GiB used",
+        "told: mail",
+        "does not get through by mail: Connection refused",
+        "waiting to be told: 1",
+    ]
+
+
+def test_a_test_of_the_alarms_says_whether_it_was_taken(agent: Doing) -> None:
+    refused = asrctl("alarms", "test")
+    assert (refused.exit_code, "name somebody first" in refused.output) == (1, True)
+
+    agent.channels = ["mail"]
+    assert asrctl("alarms", "test").output == "sending by mail …\ntaken\n"
+
+    agent.trouble = {"mail": "Connection refused"}
+    failed = asrctl("alarms", "test")
+    assert (failed.exit_code, "mail: Connection refused" in failed.output) == (1, True)
+
+
 def test_plan_shows_what_the_file_would_change_and_how_to_go_on(agent: Doing) -> None:
     assert asrctl("plan").output == (
         "plan 3 is in force since 2026-11-23T07:00:00Z (by anna)\n\n/etc/asrbox/plan.yaml says the same\n"
@@ -169,6 +197,13 @@ def test_config_shows_all_settings_or_one_and_changes_it(agent: Doing) -> None:
     assert agent.configured == {"session_hours": None}
     assert asrctl("config", "asr_billing").output == "asr_billing has no settings\n"
     assert "auth has no setting 'colour' (it has: session_hours, strict)" in asrctl("config", "auth", "colour").output
+
+
+@pytest.mark.parametrize("words", [["auth", "--default"], ["auth", "session_hours", "8", "--default"]])
+def test_a_default_is_of_one_setting_and_has_no_value(agent: Doing, words: list[str]) -> None:
+    refused = asrctl("config", *words)
+    assert refused.exit_code == 2
+    assert "--default brings the default of one KEY back" in refused.output
 
 
 def test_an_unknown_name_is_told_with_those_that_exist(agent: Doing) -> None:

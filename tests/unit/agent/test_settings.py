@@ -43,7 +43,8 @@ def test_what_fits_is_taken(one: Setting, given: object, value: object) -> None:
         (setting("bool"), 1, "it takes yes or no"),
         (setting("choice", choices=["a", "b"]), "c", "it takes one of: a, b"),
         (setting("text"), 5, "it takes a text"),
-        (setting("text", pattern="[a-z]+"), "a\nb", "it takes a text like"),
+        (setting("text", pattern="[a-z]+"), "a\nb", r"it takes a text that fits \[a-z\]\+$"),
+        (setting("text", pattern="(?:a@b)?", example="a@b"), "a", "it takes a text such as a@b, or nothing$"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(one: Setting, given: object, says: str) -> None:

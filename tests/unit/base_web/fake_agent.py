@@ -51,6 +51,7 @@ class FakeAgent:
         self.away = False
         self.phase = "running"
         self.progress = {"done": 12, "total": 12, "text": ""}
+        self.alarms: list[dict[str, Any]] = []
         self.operations: list[dict[str, Any]] = []
         self.appliances = [
             appliance(
@@ -98,6 +99,8 @@ class FakeAgent:
                 "appliances": self.appliances,
                 "error": None,
             }
+        if path == ("alarms",):
+            return {"standing": self.alarms, "waiting": 0, "trouble": {}, "channels": []}
         if path == ("operations",):
             return self.operations
         if path[0] == "appliances" and path[-1] == "logs":

@@ -91,6 +91,15 @@ def test_first_boot_shows_its_progress(panel: FlaskClient, agent: FakeAgent) -> 
     assert '<progress class="bar-part" value="3" max="12"' in text
 
 
+def test_what_has_been_broken_for_long_stands_above_everything(panel: FlaskClient, agent: FakeAgent) -> None:
+    assert "не работает уже давно" not in page(panel)
+    agent.alarms = [{"name": "storage pool", "detail": "97% <b>", "since": "2026-11-23T08:00:00+00:00"}]
+    text = page(panel)
+    assert text.index("не работает уже давно") < text.index('id="to-base"')
+    assert "storage pool" in text
+    assert "97% &lt;b&gt;" in text
+
+
 def test_the_living_part_is_a_fragment_of_the_same_address(panel: FlaskClient) -> None:
     for path in ("/", "/appliances/auth", "/appliances/auth/logs", "/operations"):
         whole, part = page(panel, path), page(panel, path, HX_Request="true")

@@ -20,6 +20,7 @@ from appliances.base.agent.errors import AgentError
 from appliances.base.agent.paths import Paths
 
 POLL = 0.3  # seconds between looks at an operation
+DELIVERY = 60.0  # seconds that a message may take
 FOLLOW = 1.0  # seconds between looks at a log
 
 
@@ -71,6 +72,36 @@ def check(obj: tuple[Paths, Client]) -> None:
     click.echo(show.checks(found))
     if not all(one["ok"] for one in found):
         raise SystemExit(1)
+
+
+@main.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="The agent's answer as JSON.")
+@click.pass_context
+def alarms(context: click.Context, as_json: bool) -> None:
+    """What has been broken for so long that people were told. Exit code 1 when something is."""
+    if context.invoked_subcommand is None:
+        found = context.obj[1].get("/api/v1/alarms")
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.alarms(found))
+        if found["standing"]:
+            raise SystemExit(1)
+
+
+@alarms.command("test")
+@click.pass_obj
+def alarms_test(obj: tuple[Paths, Client]) -> None:
+    """Send a message by every channel, and say whether it was taken."""
+    channels = obj[1].post("/api/v1/alarms/test")["channels"]
+    click.echo(f"sending by {' and '.join(channels)} …")
+    until = time.monotonic() + DELIVERY
+    found = obj[1].get("/api/v1/alarms")
+    while found["waiting"] and not found["trouble"] and time.monotonic() < until:
+        time.sleep(POLL)
+        found = obj[1].get("/api/v1/alarms")
+    if found["trouble"]:
+        raise click.ClickException("; ".join(f"{name}: {why}" for name, why in found["trouble"].items()))
+    if found["waiting"]:
+        raise click.ClickException("nothing was taken yet. It is tried again; see: asrctl alarms")
+    click.echo("taken")
 
 
 @main.command()
@@ -142,6 +173,8 @@ def plan_restore(obj: tuple[Paths, Client], number: int | None) -> None:
 @click.pass_obj
 def config(obj: tuple[Paths, Client], appliance: str, key: str | None, value: str | None, reset: bool) -> None:
     """Show the settings of APPLIANCE, or one; with VALUE change it. What does not work out is taken back."""
+    if reset and (key is None or value is not None):
+        raise click.UsageError("--default brings the default of one KEY back, and takes no VALUE")
     path = f"/api/v1/appliances/{quote(appliance)}/settings"
     if key is not None and (value is not None or reset):
         operation = obj[1].post(path, {key: None if reset else value})["operation"]

@@ -40,6 +40,17 @@ def checks(found: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def alarms(found: dict[str, Any]) -> str:
+    """What stands, who is told, and what does not get through."""
+    rows = [(one["since"], one["name"], one["detail"]) for one in found["standing"]]
+    told = ", ".join(found["channels"]) or "nobody (see: asrctl config base alarm_mail)"
+    parts = [table(("SINCE", "ALARM", "DETAIL"), rows) if rows else "nothing is wrong", f"told: {told}"]
+    parts += [f"does not get through by {name}: {why}" for name, why in found["trouble"].items()]
+    if found["waiting"]:
+        parts.append(f"waiting to be told: {found['waiting']}")
+    return "\n".join(parts)
+
+
 def operations(found: Sequence[dict[str, Any]]) -> str:
     """The newest operations first."""
     return table(

@@ -1,0 +1,107 @@
+"""The ways by which an alarm leaves this host: a mail, a call of a web address, as base's settings say."""
+
+from __future__ import annotations
+
+import json
+import smtplib
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+from appliances.base.agent.alarms import Channel, Message
+from appliances.base.agent.settings import Value
+
+OWNER = "alarm_mail"  # the appliance that declares this setting is the one whose settings count
+LIMIT = 20.0  # seconds for one message
+WORDS = {
+    "en": {
+        "raised": "ALARM: {name}",
+        "cleared": "well again: {name}",
+        "test": "a test of the alarms",
+        "text": "{detail}\n\nSince {since} (UTC). Seen by the host {host}.\nSee: sudo asrctl check",
+        "over": "It was: {detail}\n\nFrom {since} to {at} (UTC), on the host {host}.",
+        "hello": "This message shows that alarms of the host {host} arrive here.",
+    },
+    "ru": {
+        "raised": "ТРЕВОГА: {name}",
+        "cleared": "снова в порядке: {name}",
+        "test": "проверка оповещений",
+        "text": "{detail}\n\nС {since} (UTC). Заметил сервер {host}.\nПосмотреть: sudo asrctl check",
+        "over": "Было: {detail}\n\nС {since} по {at} (UTC), на сервере {host}.",
+        "hello": "Это сообщение показывает, что оповещения сервера {host} сюда доходят.",
+    },
+}
+_BODY = {"raised": "text", "cleared": "over", "test": "hello"}
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail to one address by a server that takes it without a password; encrypted when the server offers it.
+
+    The server's certificate is not verified: it is a relay of the own network, and no secret is sent.
+    """
+
+    to: str
+    server: str
+    host: str
+    language: str
+
+    def send(self, message: Message) -> None:
+        """Raises OSError: smtplib's own errors are some."""
+        words = WORDS[self.language]
+        values = {
+            "host": self.host,
+            "name": message.alarm.name,
+            "detail": message.alarm.detail,
+            "since": message.alarm.since,
+            "at": message.at,
+        }
+        mail = EmailMessage()
+        mail["Subject"] = f"[{self.host}] {words[message.kind].format(**values)}"
+        mail["From"] = f"asrbox <asrbox@{self.host}>"
+        mail["To"] = self.to
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(words[_BODY[message.kind]].format(**values) + "\n")
+        name, _, port = self.server.partition(":")
+        with smtplib.SMTP(name, int(port or 25), timeout=LIMIT) as server:
+            server.ehlo_or_helo_if_needed()
+            if server.has_extn("starttls"):
+                server.starttls(context=ssl._create_unverified_context())  # noqa: S323  see the docstring
+            server.send_message(mail)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """POST of a JSON object to one address: `host`, `kind` (raised, cleared, test), `name`, `detail`, `since`, `at`."""
+
+    url: str
+    host: str
+
+    def send(self, message: Message) -> None:
+        """Raises OSError: urllib's own errors are some; an answer that is not 2xx counts as one."""
+        alarm = message.alarm
+        body = {
+            "host": self.host,
+            "kind": message.kind,
+            "name": alarm.name,
+            "detail": alarm.detail,
+            "since": alarm.since,
+            "at": message.at,
+        }
+        request = urllib.request.Request(  # noqa: S310  the setting takes http and https only
+            self.url, json.dumps(body, ensure_ascii=False).encode(), {"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(request, timeout=LIMIT).close()  # noqa: S310
+
+
+def wanted(settings: Mapping[str, Value], host: str) -> dict[str, Channel]:
+    """The channels that base's settings ask for: `mail`, `webhook`, both or none."""
+    found: dict[str, Channel] = {}
+    if to := str(settings[OWNER]):
+        found["mail"] = Mail(to, str(settings["alarm_mail_server"]), host, str(settings["alarm_language"]))
+    if url := str(settings["alarm_webhook"]):
+        found["webhook"] = Webhook(url, host)
+    return found
