@@ -30,9 +30,9 @@ def empty_host(built: Built, image_set: Path, tmp_path: Path) -> Iterator[IncusH
         yield host
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def host(built: Built, image_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IncusHost]:
-    """A host whose first start is done. Shared by the tests of a module, which leave everything running."""
+    """A host whose first start is done. Shared by the tests, which leave everything running."""
     with incus_host(built.host_tree, tmp_path_factory.mktemp("host")) as running:
         running.put_image_set(image_set)
         running.start_agent()

@@ -171,6 +171,11 @@ class IncusHost:
             )
         return Inside(process, _only_child(process.pid))
 
+    def in_its_network(self, argv: list[str]) -> list[str]:
+        """The command that runs a program of the machine's own, in the network of the host."""
+        assert self._init is not None, "the host is switched off"
+        return ["nsenter", "--target", str(self._init.pid), "--net", *argv]
+
     def _enter(self) -> list[str]:
         assert self._init is not None, "the host is switched off"
         return ["nsenter", "--target", str(self._init.pid), "--mount", "--net", "--pid", "--uts", "--ipc", "--wdns=/"]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from builder.machine import Machine, new_disk
+from tests.browser import Pages, chromium
 from tests.machine import box
-from tests.machine.browser import Pages, chromium
 from tests.machine.conftest import DISK_SIZE, INSTALLER_PHASES, Installed
 
 pytestmark = pytest.mark.timeout(box.WHOLE)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol
 
+import yaml
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
@@ -13,6 +15,7 @@ from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.tokens import Verifier
 
+DESCRIPTION = Path(__file__).with_name("openapi.yaml")
 ACTIONS = ("start", "stop", "restart", "enable", "disable")
 USUAL_LINES = 200
 MOST_LINES = 5000
@@ -56,6 +59,10 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
         ok = phase != "failed"
         checks = {"agent": {"ok": ok, "detail": phase}}
         return jsonify(status="ok" if ok else "failing", checks=checks), 200 if ok else 503
+
+    @app.get("/api/v1/openapi.json")
+    def openapi() -> Response:
+        return jsonify(yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8")))
 
     @app.get("/api/v1/status")
     def status() -> Response:
