@@ -95,6 +95,15 @@ def test_after_a_power_cut_the_next_boot_finishes_the_job(day: Day) -> None:
         assert appliance in status
 
 
+def test_what_the_appliances_use_is_measured(day: Day) -> None:
+    used = box.as_root(day.machine, "asrctl usage")
+    for appliance in ("base", "auth", "asr_billing"):
+        row = re.search(rf"^{appliance} +(\d+) MiB of \d+ MiB +\d\.\d\d of \d +(\d+) of \d+$", used, re.MULTILINE)
+        assert row, used
+        assert int(row[1]) > 5
+        assert int(row[2]) > 5
+
+
 def test_every_published_page_answers_with_a_certificate_of_the_machine(day: Day) -> None:
     for port in box.PORTS:
         answer = box.get(port, "/healthz", day.authority)

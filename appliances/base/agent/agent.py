@@ -28,6 +28,7 @@ from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.perform import PLAN, Performer
 from appliances.base.agent.plan import changes
+from appliances.base.agent.usage import EVERY, Usage
 
 BETWEEN_ROUNDS = 10.0  # seconds on a healthy host
 UNTIL_HEALTHY = 2.0  # seconds while something is not healthy yet
@@ -54,6 +55,7 @@ class Agent:
         self._alarms = Alarms(paths.alarms)
         self._courier = Courier(self._alarms, self._channels, self._console.note)
         self._checked = 0.0
+        self._usage = Usage()
         self._convergence = converge.Convergence(
             paths,
             self._plans,
@@ -72,6 +74,7 @@ class Agent:
         converge.forget_mounts(self._paths)
         server.serve_socket(api.create_app(self, None), self._paths.socket)
         self._courier.start()
+        threading.Thread(target=self._measure, name="usage", daemon=True).start()
         notify("READY=1")
         pause = 0.0
         retry = UNTIL_HEALTHY
@@ -90,6 +93,14 @@ class Agent:
                 pause, retry = retry, min(retry * 2, LONGEST_RETRY)
 
             self._consider()
+
+    def _measure(self) -> None:
+        """Sample what the appliances use, for ever."""
+        while True:
+            with contextlib.suppress(AgentError):
+                shipped = load_distribution(self._paths.distribution)
+                self._usage.sample({one.name: one.instance for one in shipped.appliances})
+            time.sleep(EVERY)
 
     def _consider(self) -> None:
         """Now and then, let what stays broken become an alarm. The first start has its own way to tell."""
@@ -274,6 +285,17 @@ class Agent:
 
     def check(self) -> list[dict[str, Any]]:
         return checks.run_all(self.status(), self._paths, self._incus)
+
+    def usage(self) -> list[dict[str, Any]]:
+        """Per appliance its limits and the samples of the last two hours."""
+        shipped = load_distribution(self._paths.distribution)
+        plan = self._plans.current(shipped).plan
+        found = []
+        for one in shipped.appliances:
+            limits = plan.limits(one)
+            allowed = {"memory": limits.memory, "cpu": limits.cpu, "processes": limits.processes}
+            found.append({"name": one.name, "limits": allowed, "samples": self._usage.read(one.name)})
+        return found
 
     def alarms(self) -> dict[str, Any]:
         return {**self._alarms.read(), "channels": list(self._channels())}

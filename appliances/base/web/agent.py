@@ -107,6 +107,31 @@ class Alarm(BaseModel):
     since: str
 
 
+class Sample(BaseModel):
+    """A moment: bytes, processors used on average, processes and threads."""
+
+    at: str
+    memory: int
+    cpu: float
+    processes: int
+
+
+class Limits(BaseModel):
+    """What an appliance may use: bytes, processors, processes and threads."""
+
+    memory: int
+    cpu: int
+    processes: int
+
+
+class Usage(BaseModel):
+    """What an appliance used in the last two hours, the oldest first."""
+
+    name: str
+    limits: Limits
+    samples: list[Sample]
+
+
 class Agent:
     """The agent of this host, over its endpoint. Every call raises EndpointError when it does not answer."""
 
@@ -120,6 +145,11 @@ class Agent:
         """Newest first."""
         found = [Operation.model_validate(one) for one in self._client.get("operations")]
         return sorted(found, key=lambda one: (one.started_at, one.id), reverse=True)
+
+    def usage(self, appliance: str) -> Usage | None:
+        """What an appliance uses, or None when the agent does not know it."""
+        found = [Usage.model_validate(one) for one in self._client.get("usage")]
+        return next((one for one in found if one.name == appliance), None)
 
     def alarms(self) -> list[Alarm]:
         """What stands, the oldest first."""

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliances.base.web import words
+from appliances.base.web import graphs, words
 from appliances.base.web.agent import Agent, Appliance, Operation
 from appliances.base.web.journal import read_line
 from appliances.common.auth import login_required, roles_required
@@ -53,7 +53,8 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
         status = agent.status()
         part = _find(status.appliances, name)
         of_this = [one for one in agent.operations() if one.target.split(".")[0] == name]
-        return _page("base/appliance", appliance=part, told=_told(of_this[:RECENT], status.appliances))
+        lines = graphs.of(agent.usage(name))
+        return _page("base/appliance", appliance=part, graphs=lines, told=_told(of_this[:RECENT], status.appliances))
 
     @routes.post("/appliances/<name>/<action>")
     @routes.post("/appliances/<name>/daemons/<daemon>/<action>")

@@ -59,6 +59,14 @@ class Backend:
     def operations(self) -> list[Operation]:
         return self.known.newest_first()
 
+    def usage(self) -> list[dict[str, Any]]:
+        sample = {"at": "2026-11-23T08:00:00+00:00", "memory": 120 << 20, "cpu": 0.05, "processes": 31}
+        limits = {"memory": 384 << 20, "cpu": 1, "processes": 200}
+        return [
+            {"name": "auth", "limits": limits, "samples": [sample]},
+            {"name": "asr_billing", "limits": limits, "samples": []},
+        ]
+
     def alarms(self) -> dict[str, Any]:
         return {
             "standing": self.standing, "waiting": self.waiting, "trouble": self.trouble, "channels": self.channels

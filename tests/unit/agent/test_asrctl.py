@@ -110,6 +110,14 @@ def test_check_tells_by_its_exit_code(agent: Doing) -> None:
     assert "FAILING  auth.web  198.18.82.2:443 does not answer" in failed.output
 
 
+def test_usage_stands_beside_the_limits(agent: Doing) -> None:
+    assert asrctl("usage").output.splitlines() == [
+        "APPLIANCE    MEMORY              PROCESSORS  PROCESSES",
+        "auth         120 MiB of 384 MiB  0.05 of 1   31 of 200",
+        "asr_billing  - of 384 MiB        - of 1      - of 200",
+    ]
+
+
 def test_alarms_are_shown_with_who_is_told_and_what_does_not_get_through(agent: Doing) -> None:
     assert asrctl("alarms").output == "nothing is wrong\ntold: nobody (see: asrctl config base alarm_mail)\n"
 

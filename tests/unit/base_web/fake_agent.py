@@ -51,6 +51,7 @@ class FakeAgent:
         self.away = False
         self.phase = "running"
         self.progress = {"done": 12, "total": 12, "text": ""}
+        self.samples: list[dict[str, Any]] = []
         self.alarms: list[dict[str, Any]] = []
         self.operations: list[dict[str, Any]] = []
         self.appliances = [
@@ -99,6 +100,9 @@ class FakeAgent:
                 "appliances": self.appliances,
                 "error": None,
             }
+        if path == ("usage",):
+            limits = {"memory": 400 << 20, "cpu": 2, "processes": 200}
+            return [{"name": one["name"], "limits": limits, "samples": self.samples} for one in self.appliances]
         if path == ("alarms",):
             return {"standing": self.alarms, "waiting": 0, "trouble": {}, "channels": []}
         if path == ("operations",):

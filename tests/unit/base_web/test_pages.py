@@ -100,6 +100,19 @@ def test_what_has_been_broken_for_long_stands_above_everything(panel: FlaskClien
     assert "97% &lt;b&gt;" in text
 
 
+def test_the_load_of_a_part_is_drawn_and_said_in_words(panel: FlaskClient, agent: FakeAgent) -> None:
+    assert "Нагрузка" not in page(panel, "/appliances/auth")
+    at = "2026-11-23T08:00:00+00:00"
+    agent.samples = [
+        {"at": at, "memory": memory << 20, "cpu": cpu, "processes": 40} for memory, cpu in ((100, 0.5), (200, 0.25))
+    ]
+    text = page(panel, "/appliances/auth")
+    assert "Память за последние два часа: сейчас 200 МиБ, самое большее 200 МиБ" in text
+    assert "Процессоры за последние два часа: сейчас 0,25, самое большее 0,5" in text
+    # of 400 MiB, drawn 240 wide and 48 high
+    assert 'points="0.0,36.0 240.0,24.0"' in text
+
+
 def test_the_living_part_is_a_fragment_of_the_same_address(panel: FlaskClient) -> None:
     for path in ("/", "/appliances/auth", "/appliances/auth/logs", "/operations"):
         whole, part = page(panel, path), page(panel, path, HX_Request="true")

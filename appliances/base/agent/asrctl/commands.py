@@ -74,6 +74,15 @@ def check(obj: tuple[Paths, Client]) -> None:
         raise SystemExit(1)
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="The agent's answer as JSON, with the last two hours.")
+@click.pass_obj
+def usage(obj: tuple[Paths, Client], as_json: bool) -> None:
+    """Memory, processors and processes that each appliance uses, and may use."""
+    found = obj[1].get("/api/v1/usage")
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.usage(found))
+
+
 @main.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="The agent's answer as JSON.")
 @click.pass_context

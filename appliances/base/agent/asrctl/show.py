@@ -40,6 +40,21 @@ def checks(found: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def usage(found: Sequence[dict[str, Any]]) -> str:
+    """The newest sample of each appliance beside its limits."""
+    rows = []
+    for one in found:
+        limits, samples = one["limits"], one["samples"]
+        if samples:
+            last = samples[-1]
+            used = (f"{last['memory'] >> 20} MiB", f"{last['cpu']:.2f}", str(last["processes"]))
+        else:
+            used = ("-", "-", "-")
+        allowed = (f"of {limits['memory'] >> 20} MiB", f"of {limits['cpu']}", f"of {limits['processes']}")
+        rows.append((one["name"], *(f"{use} {most}" for use, most in zip(used, allowed, strict=True))))
+    return table(("APPLIANCE", "MEMORY", "PROCESSORS", "PROCESSES"), rows)
+
+
 def alarms(found: dict[str, Any]) -> str:
     """What stands, who is told, and what does not get through."""
     rows = [(one["since"], one["name"], one["detail"]) for one in found["standing"]]
