@@ -26,6 +26,7 @@ def create_app(settings: Settings | None = None, authority: Authority | None = N
         settings,
         sections=[
             Section("pages.overview", lazy("Overview"), "grid"),
+            Section("pages.network", lazy("Network"), "diagram-3"),
             Section("pages.operations", lazy("Operations"), "clock-history"),
         ],
         checks={"agent.host": agent_answers},

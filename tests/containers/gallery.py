@@ -29,6 +29,7 @@ PAGES = {
             "part": "appliances/asr_billing",
             "settings": "appliances/base/settings",
             "log": "appliances/auth/logs",
+            "network": "network",
             "operations": "operations",
             "missing": "no-such-page",
         },

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from appliances.base.agent import api, channels, checks, converge, server, tokens
+from appliances.base.agent import api, channels, checks, converge, firewall, outside, server, tokens
 from appliances.base.agent.alarms import Alarms, Channel
 from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import Board
@@ -285,6 +285,38 @@ class Agent:
 
     def check(self) -> list[dict[str, Any]]:
         return checks.run_all(self.status(), self._paths, self._incus)
+
+    def network(self) -> dict[str, Any]:
+        """The appliances' network: its addresses, what may pass and what was dropped, what is published where."""
+        shipped = load_distribution(self._paths.distribution)
+        network, seen = shipped.network, outside.look(shipped.network.bridge)
+        passing = [
+            {
+                "appliance": one.appliance,
+                "endpoint": one.endpoint,
+                "address": str(one.address),
+                "port": one.port,
+                "transport": one.transport,
+            }
+            for one in firewall.passes(shipped)
+        ]
+        published = [
+            {"port": daemon.publish, "endpoint": f"{daemon.name}.{owner.name}"}
+            for owner in shipped.appliances
+            for daemon in owner.daemons
+            if daemon.publish is not None
+        ]
+        return {
+            "range": str(network.range),
+            "bridge": network.bridge,
+            "host": str(network.host),
+            "domain": network.domain,
+            "hostname": seen.hostname,
+            "addresses": list(seen.addresses),
+            "dropped": firewall.dropped(),
+            "passes": passing,
+            "published": published,
+        }
 
     def usage(self) -> list[dict[str, Any]]:
         """Per appliance its limits and the samples of the last two hours."""

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Literal
 
 import jinja2
 
@@ -27,22 +30,40 @@ def interface(network: Network, appliance: Appliance) -> str:
     return f"{network.bridge}-{number}"
 
 
-def rules(distribution: Distribution) -> str:
-    """The ruleset as nft reads it. The same distribution gives the same text."""
-    network = distribution.network
-    passes = []
-    to_host = []
+@dataclass(frozen=True)
+class Pass:
+    """What one appliance may open connections to. The endpoint is `<daemon>.<appliance>`, or agent.host."""
+
+    appliance: str
+    endpoint: str
+    sources: tuple[IPv4Address, ...]
+    address: IPv4Address
+    port: int
+    transport: Literal["tcp", "udp"] = "tcp"
+
+
+def passes(distribution: Distribution) -> list[Pass]:
+    """All that appliances declare to consume of one another and of the host."""
+    found = []
     for appliance in distribution.appliances:
-        sources = sorted({daemon.address for daemon in appliance.daemons})
+        sources = tuple(sorted({daemon.address for daemon in appliance.daemons}))
         for endpoint in sorted(appliance.consumes):
             if endpoint == AGENT_ENDPOINT:
-                to_host.append({"sources": sources, "address": network.host, "port": AGENT_PORT})
+                found.append(Pass(appliance.name, endpoint, sources, distribution.network.host, AGENT_PORT))
                 continue
             owner, daemon = distribution.endpoint(endpoint)
             if owner is not appliance:
-                transport = "udp" if daemon.protocol == "udp" else "tcp"
-                target = {"address": daemon.address, "port": daemon.port, "transport": transport}
-                passes.append({"appliance": appliance.name, "endpoint": endpoint, "sources": sources, **target})
+                transport: Literal["tcp", "udp"] = "udp" if daemon.protocol == "udp" else "tcp"
+                found.append(Pass(appliance.name, endpoint, sources, daemon.address, daemon.port, transport))
+    return found
+
+
+def rules(distribution: Distribution) -> str:
+    """The ruleset as nft reads it. The same distribution gives the same text."""
+    network = distribution.network
+    allowed = passes(distribution)
+    to_host = [one for one in allowed if one.endpoint == AGENT_ENDPOINT]
+    between = [one for one in allowed if one.endpoint != AGENT_ENDPOINT]
     cables = [
         {"name": interface(network, one), "addresses": sorted({daemon.address for daemon in one.daemons})}
         for one in distribution.appliances
@@ -51,7 +72,7 @@ def rules(distribution: Distribution) -> str:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     template = environment.from_string(TEMPLATE.read_text())
-    return template.render(bridge=network.bridge, cables=cables, passes=passes, to_host=to_host)
+    return template.render(bridge=network.bridge, cables=cables, passes=between, to_host=to_host)
 
 
 class Firewall:

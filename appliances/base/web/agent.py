@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from appliances.common.client import EndpointClient
 
+AGENT_ENDPOINT = "agent.host"
 ACTIONS = ("start", "stop", "restart", "enable", "disable")
 
 State = Literal["running", "stopped", "starting", "error", "disabled", "absent"]
@@ -132,6 +133,37 @@ class Usage(BaseModel):
     samples: list[Sample]
 
 
+class Pass(BaseModel):
+    """A connection that an appliance may open. The endpoint is `<daemon>.<appliance>`, or agent.host."""
+
+    appliance: str
+    endpoint: str
+    address: str
+    port: int
+    transport: Literal["tcp", "udp"]
+
+
+class Published(BaseModel):
+    """A port of the host's own addresses that leads to an endpoint."""
+
+    port: int
+    endpoint: str
+
+
+class Network(BaseModel):
+    """The appliances' network. `dropped`: packets by where they were dropped, None while there are no rules."""
+
+    range: str
+    bridge: str
+    host: str
+    domain: str
+    hostname: str
+    addresses: list[str]
+    dropped: dict[str, int] | None
+    passes: list[Pass]
+    published: list[Published]
+
+
 class Agent:
     """The agent of this host, over its endpoint. Every call raises EndpointError when it does not answer."""
 
@@ -145,6 +177,9 @@ class Agent:
         """Newest first."""
         found = [Operation.model_validate(one) for one in self._client.get("operations")]
         return sorted(found, key=lambda one: (one.started_at, one.id), reverse=True)
+
+    def network(self) -> Network:
+        return Network.model_validate(self._client.get("network"))
 
     def usage(self, appliance: str) -> Usage | None:
         """What an appliance uses, or None when the agent does not know it."""

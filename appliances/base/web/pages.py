@@ -1,4 +1,4 @@
-"""The pages of the control panel: overview, one appliance, its log, operations."""
+"""The pages of the control panel: overview, one appliance, its log and settings, network, operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliances.base.web import graphs, words
+from appliances.base.web import graphs, netmap, words
 from appliances.base.web.agent import Agent, Appliance, Operation
 from appliances.base.web.journal import read_line
 from appliances.common.auth import login_required, roles_required
@@ -129,6 +129,16 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
         entries = [read_line(line) for line in found]
         return _page(
             "base/logs", appliance=part, daemon=daemon, lines=lines, choices=LINES, entries=entries, reason=reason
+        )
+
+    @routes.get("/network")
+    @login_required
+    def network() -> ResponseReturnValue:
+        found, appliances = agent.network(), agent.status().appliances
+        names = {f"{daemon.name}.{one.name}": (one, daemon) for one in appliances for daemon in one.daemons}
+        titles = {one.name: pick(one.title) for one in appliances}
+        return render_template(
+            "base/network.html", network=found, names=names, titles=titles, drawing=netmap.draw(appliances, found)
         )
 
     @routes.get("/operations")

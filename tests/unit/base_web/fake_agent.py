@@ -51,6 +51,32 @@ class FakeAgent:
         self.away = False
         self.phase = "running"
         self.progress = {"done": 12, "total": 12, "text": ""}
+        self.network: dict[str, Any] = {
+            "range": "198.18.80.0/20",
+            "bridge": "asr0",
+            "host": "198.18.80.1",
+            "domain": "asrbox.internal",
+            "hostname": "box",
+            "addresses": ["192.0.2.10"],
+            "dropped": {"between": 2, "host": 1, "routed": 0},
+            "passes": [
+                {
+                    "appliance": "asr_billing",
+                    "endpoint": "web.auth",
+                    "address": "198.18.82.2",
+                    "port": 443,
+                    "transport": "tcp",
+                },
+                {
+                    "appliance": "base",
+                    "endpoint": "agent.host",
+                    "address": "198.18.80.1",
+                    "port": 8443,
+                    "transport": "tcp",
+                },
+            ],
+            "published": [{"port": 8442, "endpoint": "web.asr_billing"}],
+        }
         self.samples: list[dict[str, Any]] = []
         self.alarms: list[dict[str, Any]] = []
         self.operations: list[dict[str, Any]] = []
@@ -100,6 +126,8 @@ class FakeAgent:
                 "appliances": self.appliances,
                 "error": None,
             }
+        if path == ("network",):
+            return self.network
         if path == ("usage",):
             limits = {"memory": 400 << 20, "cpu": 2, "processes": 200}
             return [{"name": one["name"], "limits": limits, "samples": self.samples} for one in self.appliances]

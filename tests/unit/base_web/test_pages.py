@@ -113,6 +113,24 @@ def test_the_load_of_a_part_is_drawn_and_said_in_words(panel: FlaskClient, agent
     assert 'points="0.0,36.0 240.0,24.0"' in text
 
 
+def test_the_network_says_who_may_connect_to_whom_and_what_is_outside(panel: FlaskClient, agent: FakeAgent) -> None:
+    text = page(panel, "/network")
+    assert "192.0.2.10" in text
+    assert re.search(r"Отброшено пакетов.*?>\s*3\s*<", text, re.DOTALL)
+    assert "Вход → Страницы и API" in text
+    assert "198.18.82.2:443/tcp" in text
+    assert "агент этого сервера" in text
+    assert "Биллинг → Страницы и API" in text
+    # drawn: three parts and the host, a line for each permission, said in words too
+    assert text.count("<rect") == 4
+    assert "<title>Биллинг → Вход: 198.18.82.2:443</title>" in text
+
+    agent.network = {**agent.network, "dropped": None, "addresses": []}
+    text = page(panel, "/network")
+    assert "межсетевой экран не загружен" in text
+    assert "адреса ещё нет" in text
+
+
 def test_the_living_part_is_a_fragment_of_the_same_address(panel: FlaskClient) -> None:
     for path in ("/", "/appliances/auth", "/appliances/auth/logs", "/operations"):
         whole, part = page(panel, path), page(panel, path, HX_Request="true")
