@@ -239,6 +239,7 @@ class Daemon(Model):
     after: list[Name] = Field(default=[], description="daemons of the same appliance that start before it")
     health: Health = Field(description="how its health is checked")
     publish: Port | None = Field(default=None, description="port on the host's outside address")
+    critical: bool = Field(default=False, description="holds data: while it stays broken, its appliance is kept off")
 
 
 class Volume(Model):

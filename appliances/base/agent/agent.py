@@ -28,6 +28,7 @@ from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.perform import PLAN, Performer
 from appliances.base.agent.plan import changes
+from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.usage import EVERY, Usage
 
 BETWEEN_ROUNDS = 10.0  # seconds on a healthy host
@@ -45,6 +46,7 @@ class Agent:
         self._incus = incus
         self._board = Board()
         self._held = Held(paths.held)
+        self._safe = SafeMode(paths.safe_mode)
         self._operations = Operations(paths.operations)
         self._queue: queue.Queue[Operation] = queue.Queue()
         self._wake = threading.Event()
@@ -62,12 +64,15 @@ class Agent:
             incus,
             self._board,
             self._held,
+            self._safe,
             self._console,
             self._say,
             self._recorded,
             self._tls_app,
         )
-        self._performer = Performer(paths, self._plans, incus, self._board, self._held, self._convergence, self._say)
+        self._performer = Performer(
+            paths, self._plans, incus, self._board, self._held, self._safe, self._convergence, self._say
+        )
 
     def run(self) -> None:
         """Serve and make rounds for ever. A signal ends the process anywhere: the next start finishes the work."""

@@ -41,6 +41,7 @@ from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.plan import Plan
+from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.watch import Backoff, Watch
 
 PREPARED = 2  # steps before the actions: secrets and CA; Incus
@@ -78,6 +79,7 @@ class Convergence:
         incus: Incus,
         board: Board,
         held: Held,
+        safe: SafeMode,
         console: Console,
         say: Callable[[str], None],
         recorded: Callable[[str], AbstractContextManager[Callable[[str], None]]],
@@ -88,6 +90,7 @@ class Convergence:
         self._incus = incus
         self._board = board
         self._held = held
+        self._safe = safe
         self._console = console
         self._say = say
         self._recorded = recorded
@@ -120,11 +123,15 @@ class Convergence:
         self._steps = max(self._steps, PREPARED + len(actions) + len(intent.distribution.appliances))
         if actions:
             self._act(actions, intent, wanted)
-        watch = Watch(self._incus, self._board, self._held, self._paths.ca / "ca.crt", self._say, self._backoff)
+        watch = self._watch()
         self._reload(intent, watch, renewed, actual)
         healthy = self._look_at_all(intent, watch)
         self._console.show(intent.distribution, renderer.outside, self._password(intent.distribution))
         return healthy
+
+    def _watch(self) -> Watch:
+        ca_certificate = self._paths.ca / "ca.crt"
+        return Watch(self._incus, self._board, self._held, self._safe, ca_certificate, self._say, self._backoff)
 
     def preview(self, plan: Plan) -> list[str]:
         """What would be done to the containers if this plan were in force, in words. Any thread may ask."""
@@ -243,7 +250,7 @@ class Convergence:
         """Wait until the appliances that `name` consumes are healthy. After a bound it starts all the same:
         its own health page then says what is missing, and a broken neighbour does not keep everybody down.
         """
-        watch = Watch(self._incus, self._board, self._held, self._paths.ca / "ca.crt", self._say, self._backoff)
+        watch = self._watch()
         deadline = time.monotonic() + PROVIDER_WAIT
         for provider in providers:
             appliance = intent.distribution.appliance(provider)

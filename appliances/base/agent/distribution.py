@@ -46,6 +46,7 @@ class Daemon(_Model):
     after: list[str] = []
     health: Health
     publish: Port | None = None
+    critical: bool = False  # when it stays broken, its appliance goes into safe mode
 
 
 class Volume(_Model):

@@ -115,6 +115,10 @@ class Paths:
         return self.run / "held.json"
 
     @property
+    def safe_mode(self) -> Path:
+        return self.run / "safe-mode.json"
+
+    @property
     def issue(self) -> Path:
         return self.root / "run/issue.d/asrbox.issue"
 

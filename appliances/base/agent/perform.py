@@ -16,6 +16,7 @@ from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.plan import Plan, changes
+from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.settings import Value
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Performer:
         incus: Incus,
         board: Board,
         held: Held,
+        safe: SafeMode,
         convergence: Convergence,
         say: Callable[[str], None],
     ) -> None:
@@ -46,6 +48,7 @@ class Performer:
         self._incus = incus
         self._board = board
         self._held = held
+        self._safe = safe
         self._convergence = convergence
         self._say = say
 
@@ -66,6 +69,9 @@ class Performer:
         if action == "configure":
             self._configure(appliance, operation.arguments, distribution, author)
             return
+        if action not in OFF and self._safe.leave(appliance.name):
+            self._say(f"{appliance.name} leaves safe mode")
+            self._start_daemons(appliance, self._plans.current(distribution).plan)
         if daemon_name:
             self._daemon(action, appliance, appliance.daemon(daemon_name), distribution, author)
         else:
@@ -186,6 +192,14 @@ class Performer:
                 step=f"systemctl {action}",
                 hint=f"see: asrctl logs {appliance.name}.{daemon.name}",
             )
+
+    def _start_daemons(self, appliance: Appliance, plan: Plan) -> None:
+        """Start what safe mode has stopped; how that goes, the rounds see."""
+        found = self._incus.instance(appliance.instance)
+        if found is not None and found["status"] == "Running":
+            units = [one.unit for one in appliance.daemons if plan.daemon_enabled(appliance.name, one.name)]
+            command = ["systemctl", "start", "--no-block", *units]
+            self._incus.run(appliance.instance, command, appliance=appliance.name, step="leave safe mode", timeout=60)
 
     def _name_consumers(self, appliance: Appliance, distribution: Distribution) -> None:
         consumers = distribution.consumers(appliance.name)

@@ -14,6 +14,7 @@ from appliances.base.agent.errors import AgentError
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.plan import Plan
+from appliances.base.agent.safemode import SafeMode
 
 FIRST_REPAIR = 30.0  # seconds that something must stay broken before it is repaired for the first time
 IDLE_REPAIR = 60.0  # the same for a unit that is not running: its container may be busy booting
@@ -38,8 +39,12 @@ class Backoff:
         self._due[target] = (now + pause, pause)
         return True
 
+    def spent(self, target: str) -> bool:
+        """Whether the pause can get no longer: nothing that was tried has helped."""
+        return self._due.get(target, (0.0, 0.0))[1] >= LONGEST
+
     def well(self, target: str) -> None:
-        """`target` works: forget its past."""
+        """`target` works, or is to be looked at with new eyes: forget its past."""
         self._due.pop(target, None)
 
 
@@ -51,6 +56,7 @@ class Watch:
         incus: Incus,
         board: Board,
         held: Held,
+        safe: SafeMode,
         ca: Path,
         say: Callable[[str], None],
         backoff: Backoff | None = None,
@@ -58,6 +64,7 @@ class Watch:
         self._incus = incus
         self._board = board
         self._held = held
+        self._safe = safe
         self._ca = ca
         self._say = say
         self._backoff = backoff or Backoff()
@@ -76,6 +83,8 @@ class Watch:
         if found["status"] != "Running":
             stopped: State = "stopped" if enabled else "disabled"
             return _all_down(appliance, plan, stopped if found["status"] == "Stopped" else "error")
+        if reason := self._safe.reason(appliance.name):
+            return self._kept_off(appliance, plan, reason)
         daemons = self._answering(appliance, plan)
         if daemons is None:
             try:
@@ -115,8 +124,8 @@ class Watch:
         answer = health.ask(daemon, self._ca)
         if answer.reached:
             self._backoff.well(target)
-        elif self._backoff.due(target, SILENT_REPAIR):
-            self._repair(appliance, daemon, answer.detail)
+        else:
+            self._mend(appliance, daemon, SILENT_REPAIR, answer.detail)
         well, detail = judge(answer, self._switched_off(appliance, plan))
         return daemon_status(daemon, "running" if answer.reached else "starting", enabled, well, detail)
 
@@ -133,10 +142,33 @@ class Watch:
     def _not_active(self, appliance: Appliance, daemon: Daemon, unit: health.Unit) -> DaemonStatus:
         failed = unit.active == "failed"
         detail = f"{daemon.unit} is {unit.active}" + (f" ({unit.result})" if failed else "")
-        target = f"{appliance.name}.{daemon.name}"
-        if unit.active in ("failed", "inactive") and self._backoff.due(target, FIRST_REPAIR if failed else IDLE_REPAIR):
-            self._repair(appliance, daemon, detail)
+        if unit.active in ("failed", "inactive"):
+            self._mend(appliance, daemon, FIRST_REPAIR if failed else IDLE_REPAIR, detail)
         return daemon_status(daemon, "error" if failed else "starting", True, "failing", detail)
+
+    def _mend(self, appliance: Appliance, daemon: Daemon, first: float, why: str) -> None:
+        """Repair when it is time. One that holds data and that no repair helps is given up: safe mode."""
+        target = f"{appliance.name}.{daemon.name}"
+        spent = self._backoff.spent(target)
+        if not self._backoff.due(target, first):
+            return
+        if daemon.critical and spent:
+            self._say(f"{appliance.name} goes into safe mode: {daemon.name} stays broken: {why}")
+            self._safe.enter(appliance.name, f"{daemon.name}: {why}")
+        else:
+            self._repair(appliance, daemon, why)
+
+    def _kept_off(self, appliance: Appliance, plan: Plan, reason: str) -> ApplianceStatus:
+        """In safe mode no daemon runs; the container does, and nobody touches the data."""
+        for daemon in appliance.daemons:
+            self._backoff.well(f"{appliance.name}.{daemon.name}")
+        try:
+            if any(unit.active not in ("inactive", "failed") for unit in health.units(self._incus, appliance).values()):
+                self.systemctl(appliance, "stop", *(daemon.unit for daemon in appliance.daemons))
+        except AgentError as error:
+            self._say(error.sentence())
+        detail = f"safe mode: {reason}. When it is mended: asrctl start {appliance.name}"
+        return _all_down(appliance, plan, "error", detail)
 
     def _repair(self, appliance: Appliance, daemon: Daemon, why: str) -> None:
         self._say(f"restarting {daemon.name} of {appliance.name}: {why}")

@@ -53,7 +53,7 @@ def distribution_json() -> dict[str, Any]:
                 "title": title,
                 "summary": title,
                 "daemons": [
-                    daemon("firebird", "198.18.83.2", port=3050, protocol="tcp", health={"kind": "tcp"}),
+                    daemon("firebird", "198.18.83.2", port=3050, protocol="tcp", health={"kind": "tcp"}, critical=True),
                     daemon("web", "198.18.83.3", publish=8442, after=["firebird"]),
                 ],
                 "volumes": [

@@ -17,6 +17,7 @@ from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.plan import Plan
+from appliances.base.agent.safemode import SafeMode
 from tests.unit.agent.examples import distribution, installed
 
 SHIPPED = distribution()
@@ -68,7 +69,9 @@ def performer(
     monkeypatch.setattr(perform, "LOOK", 0.0)
     paths = perform.Paths(tmp_path)
     incus, convergence = cast(Incus, None), cast(Convergence, rounds)
-    return perform.Performer(paths, store, incus, rounds.board, Held(paths.held), convergence, said.append)
+    return perform.Performer(
+        paths, store, incus, rounds.board, Held(paths.held), SafeMode(paths.safe_mode), convergence, said.append
+    )
 
 
 def order(action: str, target: str, **arguments: Any) -> Operation:

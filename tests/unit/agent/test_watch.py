@@ -19,6 +19,7 @@ from appliances.base.agent.health import Answer, Unit, ask, failing_checks, pars
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus, Ran
 from appliances.base.agent.outside import addresses_of
+from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.watch import Backoff, Watch, judge, summary
 from tests.unit.agent.examples import daemon, distribution
 
@@ -84,7 +85,9 @@ def test_systemd_is_asked_only_about_what_does_not_say_that_it_is_well(
     board.introduce(distribution())
     answers = {"firebird": Answer(True, True, "answers"), "web": Answer(True, True, "answers")}
     monkeypatch.setattr(health, "ask", lambda daemon, ca: answers[daemon.name])
-    watch = Watch(cast(Incus, systemd), board, Held(tmp_path / "held.json"), Path("ca.crt"), lambda text: None)
+    watch = Watch(
+        cast(Incus, systemd), board, Held(tmp_path / "held"), SafeMode(tmp_path / "safe"), Path("ca.crt"), print
+    )
     plan = plans.first(tmp_path / "seed.toml", distribution())
 
     assert watch.look(billing, plan)
