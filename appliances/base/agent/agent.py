@@ -34,7 +34,7 @@ from appliances.base.agent.usage import EVERY, Usage
 BETWEEN_ROUNDS = 10.0  # seconds on a healthy host
 UNTIL_HEALTHY = 2.0  # seconds while something is not healthy yet
 LONGEST_RETRY = 60.0  # seconds
-BETWEEN_CHECKS = 30.0  # seconds between looks at everything that may become an alarm
+BETWEEN_CHECKS = 60.0  # seconds between looks at everything that may become an alarm
 OWN_ACTION, OWN_NAME = "converge", "agent"  # operations that nobody asked for
 
 
