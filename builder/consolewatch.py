@@ -80,8 +80,10 @@ _ALL_MESSAGES = 'boot the entry "Install, with all messages" of the menu and rea
 _OUR_UNITS = r"(?:asrbox|incus|lxc|lvm|dm-event|systemd-(?:networkd|udevd|remount)|sysroot|local-fs|boot|var-|ssh\b)"
 SIGNS = [
     Sign(
-        # text_poke: the other processor meets the breakpoint that is already gone; multi-threaded TCG only
-        "emulator", re.compile(r"Oops: int3: "), "the emulator tripped over the guest's kernel patching itself",
+        # text_poke: the other processor meets the breakpoint that is already gone, or half of the new instruction;
+        # multi-threaded TCG only
+        "emulator", re.compile(r"Oops: (?:int3|double fault): "),
+        "the emulator tripped over the guest's kernel patching itself",
         "this is a race in QEMU without KVM: start the machine again", deadly=1,
     ),
     Sign(

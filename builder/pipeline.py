@@ -119,7 +119,7 @@ def assemble(
                 resolved.project.role(role),
                 *(root / source for source in sources),
                 *([templates] if "metadata" in extra else []),
-                *([root / "docs" / "operations.md"] if name == "host" else []),
+                *([root / "docs" / "operate.md"] if name == "host" else []),
             ),
             inputs={"base": steps[f"packages:{name}"]},
             code=(tree, ansible, imageset) if "metadata" in extra else (tree, ansible),

@@ -10,11 +10,13 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from builder.consolewatch import Event
-from builder.machine import Machine
+from builder.machine import Machine, MachineFailed
 from builder.qemu_hardware import Firmware, Hardware, Medium
+
+T = TypeVar("T")
 
 # A loopback address of its own (one for each worker of pytest-xdist): the guest's ports keep their numbers, so that
 # links between its pages work.
@@ -72,6 +74,19 @@ def machine(
         address=ADDRESS,
     )
     return Machine(hardware, folder, name=name, on_event=telling(name))
+
+
+def steadily(story: Callable[[], T]) -> T:
+    """What `story` returns. It is told once more, from its beginning, when QEMU itself failed in it (without KVM its
+    processors race where a kernel patches itself); any other failure of a machine is raised at once.
+    """
+    try:
+        return story()
+    except MachineFailed as failed:
+        if failed.failure.kind != "emulator":
+            raise
+        print(f"once more from the beginning: {failed}", flush=True)
+        return story()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import pytest
 
 from builder.consolewatch import Phase
 from builder.machine import new_disk, seed_stick
+from builder.qemu_hardware import Firmware, Medium
 from tests.machine import box
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,12 +29,24 @@ class Installed:
 
     disk: Path
     phases: list[Phase]
-    seconds: float
 
     @property
     def installer_phases(self) -> list[str]:
         """Names of the installer's phases, in the order in which they came."""
         return [phase.name.split()[-1] for phase in self.phases if phase.name.startswith("install ")]
+
+
+def installed(iso: Path, logs: Path, folder: Path, name: str, medium: Medium, firmware: Firmware) -> Installed:
+    """Let the ISO install itself from this medium onto an empty disk in `folder`, with its answers on a stick."""
+
+    def install() -> Installed:
+        disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
+        with box.machine(logs, name, disk, iso=iso, medium=medium, firmware=firmware, seed_stick=stick) as installer:
+            installer.wait_until("installed", box.INSTALLED)
+            installer.wait_off(box.OFF)
+            return Installed(disk, installer.watch.phases)
+
+    return box.steadily(install)
 
 
 @pytest.fixture(scope="session")
@@ -56,22 +69,10 @@ def logs() -> Path:
 @pytest.fixture(scope="session")
 def by_cd(iso: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Installed from a CD under SeaBIOS, with the answers on a stick."""
-    folder = tmp_path_factory.mktemp("by-cd")
-    disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
-    with box.machine(logs, "install-bios-cd", disk, iso=iso, medium="cd", seed_stick=stick) as installer:
-        installer.wait_until("installed", box.INSTALLED)
-        seconds = installer.wait_off(box.OFF)
-        return Installed(disk, installer.watch.phases, seconds)
+    return installed(iso, logs, tmp_path_factory.mktemp("by-cd"), "install-bios-cd", "cd", "bios")
 
 
 @pytest.fixture(scope="session")
 def by_usb(iso: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Installed from a USB stick under OVMF, with the answers on another stick."""
-    folder = tmp_path_factory.mktemp("by-usb")
-    disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
-    with box.machine(
-        logs, "install-uefi-usb", disk, iso=iso, medium="usb", firmware="uefi", seed_stick=stick
-    ) as installer:
-        installer.wait_until("installed", box.INSTALLED)
-        seconds = installer.wait_off(box.OFF)
-        return Installed(disk, installer.watch.phases, seconds)
+    return installed(iso, logs, tmp_path_factory.mktemp("by-usb"), "install-uefi-usb", "usb", "uefi")

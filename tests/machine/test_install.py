@@ -47,9 +47,7 @@ def refusals(iso: Path, by_usb: Installed, logs: Path, tmp_path_factory: pytest.
 
         machine.plug_disk(new_disk(folder / "used.qcow2", DISK_SIZE, backing=by_usb.disk), "USED")
         told["holds data"] = again(machine)
-        told["wrong word"] = again(machine, box.seed(erase="WRONG1"))
         told["wrong selector"] = again(machine, box.seed(serial="NOSUCHDISK"))
-        told["selector of the small disk"] = again(machine, box.seed(serial="SMALL"))
 
         machine.plug_disk(new_disk(folder / "empty.qcow2", DISK_SIZE), "EMPTY")
         told["two disks"] = again(machine)
@@ -84,16 +82,8 @@ def test_a_disk_with_data_without_its_word(refusals: dict[str, str]) -> None:
     assert 'put this line under [disk] in seed.toml: erase = "' in refusals["holds data"]
 
 
-def test_a_disk_with_data_and_a_wrong_word(refusals: dict[str, str]) -> None:
-    assert "and erase = 'WRONG1' is not its word" in refusals["wrong word"]
-
-
 def test_a_selector_that_fits_no_disk(refusals: dict[str, str]) -> None:
     assert "no disk fits the selector in seed.toml (serial = 'NOSUCHDISK')" in refusals["wrong selector"]
-
-
-def test_a_selector_of_a_disk_that_cannot_be_used(refusals: dict[str, str]) -> None:
-    assert "cannot be used: it is too small" in refusals["selector of the small disk"]
 
 
 def test_two_disks_and_no_selector(refusals: dict[str, str]) -> None:

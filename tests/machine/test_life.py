@@ -28,7 +28,7 @@ PASSWORD = r"as administrator with the password (\S+) and change it"
 
 @dataclass
 class Day:
-    """The machine as it is now; `disk` outlives each power-on."""
+    """The machine as it is now. Each time it is switched on, it writes to a new overlay of what was on its disk."""
 
     disk: Path
     logs: Path
@@ -39,11 +39,17 @@ class Day:
 
     def power_on(self, name: str) -> Machine:
         """Switch on (again) and wait until all endpoints answer."""
-        self.machine.__exit__(None, None, None)
-        self.machine = box.machine(self.logs, name, self.disk, reached=True)
-        self.machine.__enter__()
-        self.machine.wait_until("ready", box.READY)
-        return self.machine
+        below = self.disk
+
+        def start() -> Machine:
+            self.machine.__exit__(None, None, None)
+            self.disk = new_disk(below.with_name(f"{name}.qcow2"), DISK_SIZE, backing=below)
+            self.machine = box.machine(self.logs, name, self.disk, reached=True)
+            self.machine.__enter__()
+            self.machine.wait_until("ready", box.READY)
+            return self.machine
+
+        return box.steadily(start)
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +58,19 @@ def day(by_cd: Installed, logs: Path, tmp_path_factory: pytest.TempPathFactory) 
 
     The other moments of the first start are cut in tests/containers, where a start costs seconds.
     """
-    disk = new_disk(tmp_path_factory.mktemp("life") / "disk.qcow2", DISK_SIZE, backing=by_cd.disk)
-    first = box.machine(logs, "life-1-power-cut", disk)
-    first.__enter__()
-    day = Day(disk, logs, first)
+    folder = tmp_path_factory.mktemp("life")
+
+    def until_the_cut() -> Day:
+        disk = new_disk(folder / "disk.qcow2", DISK_SIZE, backing=by_cd.disk)
+        with box.machine(logs, "life-1-power-cut", disk) as first:
+            importing = r"asrbox-agent: phase first-boot \d+/\d+ (importing the image of \S+)$"
+            cut_after = first.wait_for(importing, box.READY)[1]
+            first.listen(15.0)
+            first.power_cut()
+        return Day(disk, logs, first, cut_after=cut_after)
+
+    day = box.steadily(until_the_cut)
     try:
-        day.cut_after = first.wait_for(
-            r"asrbox-agent: phase first-boot \d+/\d+ (importing the image of \S+)$", box.READY
-        )[1]
-        first.listen(15.0)
-        first.power_cut()
         second = day.power_on("life-2-recovery")
         day.password = (second.said(PASSWORD) or second.wait_for(PASSWORD, box.ANSWER))[1]
         second.log_in(box.ADMIN, box.ADMIN_PASSWORD)

@@ -5,15 +5,16 @@ The packages are synthetic (tests/synthetic/README.md): what this proves is our 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from builder.machine import Machine, new_disk, seed_stick
+from builder.machine import Machine, new_disk
 from tests.conftest import Built
 from tests.machine import box
-from tests.machine.conftest import DISK_SIZE, INSTALLER_PHASES
+from tests.machine.conftest import DISK_SIZE, INSTALLER_PHASES, installed
 
 pytestmark = pytest.mark.timeout(box.WHOLE)
 
@@ -22,14 +23,18 @@ pytestmark = pytest.mark.timeout(box.WHOLE)
 def machine(built_el: Built, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine that was installed from the ISO and has come to the end of its first start."""
     folder = tmp_path_factory.mktemp("el")
-    disk, stick = new_disk(folder / "disk.qcow2", DISK_SIZE), seed_stick(folder / "seed.img", box.seed())
-    with box.machine(logs, "el-install", disk, iso=built_el.iso, medium="cd", seed_stick=stick) as installer:
-        installer.wait_until("installed", box.INSTALLED)
-        installer.wait_off(box.OFF)
-        phases = [phase.name.split()[-1] for phase in installer.watch.phases if phase.name.startswith("install ")]
-        assert phases == INSTALLER_PHASES
-    with box.machine(logs, "el-first-start", disk, reached=True) as started:
-        started.wait_until("ready", box.READY)
+    by_el = installed(built_el.iso, logs, folder, "el-install", "cd", "bios")
+    assert by_el.installer_phases == INSTALLER_PHASES
+    with contextlib.ExitStack() as running:
+
+        def first_start() -> Machine:
+            running.close()
+            disk = new_disk(folder / "started.qcow2", DISK_SIZE, backing=by_el.disk)
+            started = running.enter_context(box.machine(logs, "el-first-start", disk, reached=True))
+            started.wait_until("ready", box.READY)
+            return started
+
+        started = box.steadily(first_start)
         started.log_in(box.ADMIN, box.ADMIN_PASSWORD)
         yield started
 

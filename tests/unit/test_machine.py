@@ -247,9 +247,10 @@ def test_a_race_of_the_emulator_before_the_first_program_starts_the_machine_agai
     assert "Oops: int3" in machine.console.read_text()
 
 
-def test_a_race_of_the_emulator_in_a_running_system_is_the_verdict(qemu) -> None:
+@pytest.mark.parametrize("oops", ["int3", "double fault"])
+def test_a_race_of_the_emulator_in_a_running_system_is_the_verdict(qemu, oops: str) -> None:
     with (
-        qemu(f"echo 'Welcome to asrbox!'; {INT3}; sleep 60") as machine,
+        qemu(f"echo 'Welcome to asrbox!'; {INT3.replace('int3', oops)}; sleep 60") as machine,
         pytest.raises(MachineFailed, match="the emulator tripped over") as failed,
     ):
         machine.wait_until("login", 30)
