@@ -49,9 +49,11 @@ class Pages:
         field.send_keys(value)
 
     def press(self, selector: str) -> None:
-        """Click, and wait until another page has come."""
+        """Scroll there, click, and wait until another page has come."""
         before = self.driver.find_element(By.TAG_NAME, "html")
-        WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.CSS_SELECTOR, selector)).click()
+        button = WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.CSS_SELECTOR, selector))
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", button)
+        button.click()
         WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.TAG_NAME, "html") != before)
 
     def keep_picture(self, target: Path) -> None:

@@ -174,15 +174,20 @@ def _told(operations: list[Operation], appliances: list[Appliance]) -> list[tupl
     return [(one, _sentence(one, appliances)) for one in operations]
 
 
+def _quoted(title: str) -> str:
+    """A title inside a sentence, in the quotation marks of the language."""
+    return str(_("“%(title)s”", title=title))
+
+
 def _sentence(operation: Operation, appliances: list[Appliance]) -> str:
     if operation.action == "apply":
         return str(_("Bringing the plan into force"))
     if operation.action == "configure":
         titles = {one.name: pick(one.title) for one in appliances}
-        return str(_("Settings of %(part)s", part=f"«{titles.get(operation.target, operation.target)}»"))
+        return str(_("Settings of %(part)s", part=_quoted(titles.get(operation.target, operation.target))))
     if operation.action == "converge":  # the agent's own; it may be about several
         titles = {one.name: pick(one.title) for one in appliances}
-        parts = ", ".join(f"«{titles.get(name, name)}»" for name in operation.target.split(", "))
+        parts = ", ".join(_quoted(titles.get(name, name)) for name in operation.target.split(", "))
         return str(_("Adjusting of %(part)s", part=parts))
     name, _dot, daemon_name = operation.target.partition(".")
     appliance = next((one for one in appliances if one.name == name), None)
@@ -192,4 +197,4 @@ def _sentence(operation: Operation, appliances: list[Appliance]) -> str:
     daemon = appliance.daemon(daemon_name)
     if daemon:
         part += f" → {pick(daemon.title)}"
-    return str(words.ACTIONS[operation.action].noun) % {"part": f"«{part}»"}
+    return str(words.ACTIONS[operation.action].noun) % {"part": _quoted(part)}
