@@ -261,7 +261,9 @@ class Limits(Model):
 class Setting(Model):
     """Something that people may choose; the agent gives it to the container as settings.json."""
 
-    kind: Literal["bool", "int", "text", "choice"] = Field(description="what it takes")
+    kind: Literal["bool", "int", "text", "choice", "secret"] = Field(
+        description="what it takes; a secret is a text that is never shown, its default is empty"
+    )
     title: Text = Field(description="what people call it")
     help: Text = Field(description="one sentence: what it does")
     default: bool | int | str = Field(description="its value when nobody has chosen one")
@@ -277,6 +279,10 @@ class Setting(Model):
         if self.pattern is not None:
             re.compile(self.pattern)
         setting = settings.Setting(key="default", **self.model_dump())
+        if self.kind == "secret":
+            if self.default or self.pattern or self.example:
+                raise ValueError('a secret has the default "", no pattern and no example')
+            return self
         setting.check(self.default)
         if self.example is not None:
             setting.check(self.example)

@@ -72,8 +72,16 @@ class IncusHost:
         self._init = Inside(process, _only_child(process.pid))
         _until((self._state / "run/entered").exists, 30, "the test host does not start: see init.log")
         self._lxcfs = self._spawn(["lxcfs", "/var/lib/lxcfs"], "lxcfs.log", {})
+        self.start_incus()
+
+    def start_incus(self) -> None:
         self._incus = self._spawn(["/usr/libexec/incus/incusd", "--group", "root"], "incusd.log", NO_NETWORK)
         self.run(["/usr/libexec/incus/incusd", "waitready", "--timeout=60"])
+
+    def kill_incus(self) -> None:
+        """SIGKILL to incusd alone; its containers go on."""
+        assert self._incus is not None, "the host is switched off"
+        self._incus.kill()
 
     def power_cut(self) -> None:
         """Everything ends at once: no process of the host gets to say anything."""
@@ -117,8 +125,8 @@ class IncusHost:
     def agent_log(self) -> str:
         return (self._state / "agent.log").read_text()
 
-    def asrctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run([PYTHON, "-m", "appliances.base.agent.asrctl", *arguments], check=check)
+    def asrctl(self, *arguments: str, check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:  # noqa: A002
+        return self.run([PYTHON, "-m", "appliances.base.agent.asrctl", *arguments], check=check, input=input)
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.asrctl("status", "--json").stdout)
@@ -139,12 +147,19 @@ class IncusHost:
 
     # programs -----------------------------------------------------------------------------------------------------
 
-    def run(self, argv: list[str], *, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(
+        self,
+        argv: list[str],
+        *,
+        check: bool = True,
+        timeout: float = 300,
+        input: str = "",  # noqa: A002  as subprocess calls it
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program in the host; its output is text. With `check`, a failure is an AssertionError quoting it."""
         done = subprocess.run(
             [*self._enter(), *argv],
             env={"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root"},
-            stdin=subprocess.DEVNULL,
+            input=input,
             capture_output=True,
             text=True,
             check=False,
@@ -154,8 +169,8 @@ class IncusHost:
             raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
-    def incus(self, *arguments: str) -> str:
-        return self.run(["incus", *arguments]).stdout
+    def incus(self, *arguments: str, input: str = "") -> str:  # noqa: A002
+        return self.run(["incus", *arguments], input=input).stdout
 
     def in_container(self, instance: str, *argv: str) -> str:
         return self.incus("exec", instance, "--", *argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shlex
@@ -10,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,6 +275,35 @@ def test_a_setting_reaches_the_daemon_that_declares_it(host: IncusHost) -> None:
     host.asrctl("config", "auth", "session_hours", "--default")
 
 
+def test_a_setting_with_which_a_daemon_does_not_come_up_is_taken_back(host: IncusHost) -> None:
+    folder = "/etc/systemd/system/asrbox-app@auth.service.d"
+    refuse = """[Service]\nExecStartPre=/bin/sh -c '! grep -q "session_hours.: 9" /etc/asrbox/settings.json'\n"""
+    write = f"mkdir -p {folder} && cat > {folder}/refuse.conf && systemctl daemon-reload"
+    host.incus("exec", "auth", "--", "sh", "-c", write, input=refuse)
+    try:
+        failed = host.asrctl("config", "auth", "session_hours", "9", check=False)
+        assert failed.returncode == 1
+        assert "was taken back: auth is error: web: asrbox-app@auth.service is failed" in failed.stderr
+        assert re.search(r"^session_hours +12 +12 ", host.asrctl("config", "auth").stdout, re.MULTILINE)
+        until(lambda: appliance(host, "auth")["health"] == "ok")
+    finally:
+        host.incus("exec", "auth", "--", "sh", "-c", f"rm -r {folder} && systemctl daemon-reload")
+
+
+def test_a_secret_reaches_its_file_and_stands_nowhere_else(host: IncusHost) -> None:
+    host.asrctl("config", "base", "alarm_mail_password", "-", input="correct horse\n")
+
+    assert re.search(r"^alarm_mail_password +\(stored\) ", host.asrctl("config", "base").stdout, re.MULTILINE)
+    assert host.incus("exec", "base", "--", "cat", "/etc/asrbox/secrets/alarm_mail_password") == "correct horse"
+    shown = host.asrctl("operations", "--json").stdout + host.asrctl("plan", "--json").stdout + host.agent_log()
+    assert "alarm_mail_password entered anew" in shown
+    assert "correct horse" not in shown
+    found = host.run(["grep", "-rl", "correct horse", "/etc", "/var/lib/asrbox"], check=False).stdout.split()
+    assert sorted(Path(name).parent.name for name in found) == ["entered", "secrets"]
+    host.asrctl("config", "base", "alarm_mail_password", "--default")
+    assert "correct horse" not in host.incus("exec", "base", "--", "sh", "-c", "cat /etc/asrbox/secrets/*")
+
+
 def started(host: IncusHost, instance: str, unit: str) -> str:
     """When a unit was started, in microseconds since the boot."""
     return host.incus("exec", instance, "--", "systemctl", "show", "--property=ExecMainStartTimestampMonotonic", unit)
@@ -410,6 +441,38 @@ def test_killed_at_every_kind_of_step_the_first_start_is_finished_all_the_same(e
 
     assert sorted(one["name"] for one in instances(empty_host)) == ["asr-billing", "auth", "base"]
     assert len(json.loads(empty_host.incus("image", "list", "--format=json"))) == 3
+
+
+@pytest.mark.timeout(900)
+def test_incus_killed_in_the_middle_of_its_work_is_waited_for(empty_host: IncusHost) -> None:
+    empty_host.start_agent()
+    for step in ("importing the image of auth", "creating base", "starting asr_billing"):
+        until(partial(seen, empty_host, step))
+        empty_host.kill_incus()
+        empty_host.forget_console()
+        time.sleep(2)
+        empty_host.start_incus()
+
+    empty_host.wait_ready()
+
+    assert {one["health"] for one in empty_host.status()["appliances"]} == {"ok"}
+    assert len(json.loads(empty_host.incus("image", "list", "--format=json"))) == 3
+
+
+def test_a_damaged_image_set_is_named_and_mended_by_a_good_one(empty_host: IncusHost, image_set: Path) -> None:
+    squashfs = empty_host.path("/var/lib/asrbox/images/images.squashfs")
+    whole = squashfs.stat().st_size
+    os.truncate(squashfs, whole - 4096)
+    empty_host.start_agent()
+    until(partial(seen, empty_host, "FAILED"))
+    said = "\n".join(empty_host.console())
+    assert f"images.squashfs has {whole - 4096} bytes instead of {whole}" in said
+    assert instances(empty_host) == []
+
+    empty_host.put_image_set(image_set)
+    empty_host.forget_console()
+    empty_host.wait_ready()
+    assert {one["health"] for one in empty_host.status()["appliances"]} == {"ok"}
 
 
 @pytest.mark.timeout(900)

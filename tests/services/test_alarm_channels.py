@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from appliances.base.agent.alarms import Alarm, Message
 from appliances.base.agent.channels import Mail, Webhook, wanted
@@ -46,15 +47,20 @@ def letterbox() -> Letterbox:
     return Letterbox()
 
 
+def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's context, and its certificate (self-signed, for 127.0.0.1)."""
+    files = [folder / "server.crt", folder / "server.key"]
+    about = ["-subj", "/CN=relay", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    kind = ["-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    run(["openssl", "req", *kind, *about, "-out", files[0], "-keyout", files[1]])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*files)
+    return context, files[0]
+
+
 @pytest.fixture(params=[False, True], ids=["plain", "starttls"])
 def server(request: pytest.FixtureRequest, letterbox: Letterbox, tmp_path: Path) -> Iterator[Controller]:
-    context = None
-    if request.param:
-        files = [tmp_path / "server.crt", tmp_path / "server.key"]
-        run(["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-             "-subj", "/CN=relay", "-days", "2", "-out", files[0], "-keyout", files[1]])  # fmt: skip
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(*files)
+    context = certificate(tmp_path)[0] if request.param else None
     controller = Controller(
         letterbox, hostname="127.0.0.1", port=free_port(), tls_context=context, require_starttls=bool(context)
     )
@@ -99,6 +105,71 @@ def test_a_server_that_refuses_is_trouble_with_its_words(server: Controller, let
 def test_no_server_is_trouble_too() -> None:
     with pytest.raises(ConnectionRefusedError):
         Mail("noc@example.net", "127.0.0.1:9", "box", "en").send(Message("mail", "raised", ALARM, AT))
+
+
+class Doorkeeper:
+    """Lets one login in, and remembers what was tried."""
+
+    def __init__(self) -> None:
+        self.tried: list[LoginPassword] = []
+
+    def __call__(self, server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword) -> AuthResult:
+        self.tried.append(data)
+        return AuthResult(success=data == LoginPassword(b"noc", b"pa ss"), handled=False)
+
+
+@pytest.fixture
+def submission(letterbox: Letterbox, tmp_path: Path) -> Iterator[tuple[Controller, Doorkeeper, Path]]:
+    """A server that wants a login, and takes it encrypted only."""
+    doorkeeper = Doorkeeper()
+    context, trusted = certificate(tmp_path)
+    controller = Controller(
+        letterbox,
+        hostname="127.0.0.1",
+        port=free_port(),
+        tls_context=context,
+        require_starttls=True,
+        authenticator=doorkeeper,
+        auth_required=True,
+    )
+    controller.start()
+    yield controller, doorkeeper, trusted
+    controller.stop()
+
+
+def with_login(server: Controller, password: str) -> Mail:
+    return Mail("noc@example.net", f"{server.hostname}:{server.port}", "box", "en", "noc", password)
+
+
+def test_a_login_is_used_where_the_certificate_is_believed(
+    submission: tuple[Controller, Doorkeeper, Path], letterbox: Letterbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, doorkeeper, trusted = submission
+    message = Message("mail", "raised", ALARM, AT)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        with_login(server, "pa ss").send(message)
+    assert doorkeeper.tried == []
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))  # as the host's own certificate authorities do
+    with_login(server, "pa ss").send(message)
+    ((_, encrypted, _),) = letterbox.letters
+    assert encrypted
+    with pytest.raises(OSError, match="Authentication credentials invalid"):
+        with_login(server, "wrong").send(message)
+
+
+def test_a_password_is_never_sent_in_the_clear(letterbox: Letterbox) -> None:
+    doorkeeper = Doorkeeper()
+    plain = Controller(
+        letterbox, hostname="127.0.0.1", port=free_port(), authenticator=doorkeeper, auth_require_tls=False
+    )
+    plain.start()
+    try:
+        with pytest.raises(OSError, match="offers no encryption: the password was not sent"):
+            with_login(plain, "pa ss").send(Message("mail", "raised", ALARM, AT))
+    finally:
+        plain.stop()
+    assert doorkeeper.tried == []
 
 
 @pytest.fixture
@@ -150,7 +221,10 @@ def test_an_answer_that_is_no_yes_is_trouble(hooks: tuple[str, list[Any], list[i
 
 
 def test_settings_choose_the_channels() -> None:
-    settings = {"alarm_mail": "", "alarm_mail_server": "localhost:25", "alarm_webhook": "", "alarm_language": "ru"}
+    settings = {
+        "alarm_mail": "", "alarm_mail_server": "localhost:25", "alarm_mail_login": "", "alarm_mail_password": "",
+        "alarm_webhook": "", "alarm_language": "ru",
+    }  # fmt: skip
     assert wanted(settings, "box") == {}
     assert wanted({**settings, "alarm_mail": "noc@example.net"}, "box") == {
         "mail": Mail("noc@example.net", "localhost:25", "box", "ru")

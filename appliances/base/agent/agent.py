@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from appliances.base.agent import api, channels, checks, converge, firewall, outside, server, tokens
+from appliances.base.agent import api, channels, checks, converge, firewall, outside, secretstore, server, tokens
 from appliances.base.agent.alarms import Alarms, Channel
 from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import Board
@@ -126,7 +126,8 @@ class Agent:
         shipped = load_distribution(self._paths.distribution)
         for appliance in shipped.appliances:
             if any(one.key == channels.OWNER for one in appliance.settings):
-                return self._plans.current(shipped).plan.settings(appliance)
+                planned = self._plans.current(shipped).plan.settings(appliance)
+                return {**planned, **secretstore.entered(self._paths.secrets, appliance, planned)}
         return {}
 
     def _channels(self) -> dict[str, Channel]:
@@ -241,11 +242,12 @@ class Agent:
         return self._plans.restore(load_distribution(self._paths.distribution), number).number
 
     def settings(self, appliance: str) -> list[dict[str, Any]]:
-        """What an appliance lets people choose, with the values in force."""
+        """What an appliance lets people choose, with the values in force; of a secret only whether there is one."""
         shipped = load_distribution(self._paths.distribution)
         owner = shipped.appliance(appliance)
         values = self._plans.current(shipped).plan.settings(owner)
-        return [{**one.model_dump(), "value": values[one.key]} for one in owner.settings]
+        shown = {one.key: bool(values[one.key]) if one.kind == "secret" else values[one.key] for one in owner.settings}
+        return [{**one.model_dump(), "value": shown[one.key]} for one in owner.settings]
 
     def configure(self, appliance: str, wanted: dict[str, Any], author: str) -> Operation:
         """Take the order to change settings; None brings a default back. Raises WrongSettings, UnknownName."""
@@ -260,6 +262,9 @@ class Agent:
                 wrong[key] = str(error)
         if wrong:
             raise WrongSettings(wrong, appliance=appliance)
+        for key, value in checked.items():  # an operation is kept, with its arguments
+            if value is not None and owner.setting(key).kind == "secret":
+                checked[key] = secretstore.enter(self._paths.secrets, appliance, value)
         return self._order("configure", appliance, author, checked)
 
     def _order(self, action: str, target: str, author: str, arguments: dict[str, Any] | None = None) -> Operation:

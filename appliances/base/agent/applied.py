@@ -14,6 +14,7 @@ from appliances.base.agent import plan as plans
 from appliances.base.agent.distribution import Distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.plan import Plan
+from appliances.base.agent.settings import REFERENCE
 
 KEPT = 100
 
@@ -101,6 +102,19 @@ class PlanStore:
             with contextlib.suppress(AgentError):
                 found.append(_read(path))
         return found
+
+    def references(self, distribution: Distribution) -> set[str]:
+        """The secrets that the kept plans and the draft name."""
+        kept = [one.plan for one in self.history()]
+        with contextlib.suppress(AgentError):
+            kept.append(self.draft(distribution))
+        return {
+            value
+            for plan in kept
+            for planned in plan.appliances.values()
+            for value in planned.settings.values()
+            if isinstance(value, str) and REFERENCE.fullmatch(value)
+        }
 
     def _newest(self) -> Applied | None:
         files = self._files()

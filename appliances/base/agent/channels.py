@@ -15,6 +15,7 @@ from appliances.base.agent.alarms import Channel, Message
 from appliances.base.agent.settings import Value
 
 OWNER = "alarm_mail"  # the appliance that declares this setting is the one whose settings count
+SMTPS = 465
 LIMIT = 20.0  # seconds for one message
 WORDS = {
     "en": {
@@ -39,15 +40,17 @@ _BODY = {"raised": "text", "cleared": "over", "test": "hello"}
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail to one address by a server that takes it without a password; encrypted when the server offers it.
-
-    The server's certificate is not verified: it is a relay of the own network, and no secret is sent.
+    """A mail to one address. Without a `login` by a relay of the own network: encrypted when it offers that, its
+    certificate is not verified, since no secret is sent. With a login encrypted by a certificate that the host believes
+    (from the first byte on port 465), or not at all.
     """
 
     to: str
     server: str
     host: str
     language: str
+    login: str = ""
+    password: str = ""
 
     def send(self, message: Message) -> None:
         """Raises OSError: smtplib's own errors are some."""
@@ -65,12 +68,24 @@ class Mail:
         mail["To"] = self.to
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(words[_BODY[message.kind]].format(**values) + "\n")
-        name, _, port = self.server.partition(":")
-        with smtplib.SMTP(name, int(port or 25), timeout=LIMIT) as server:
-            server.ehlo_or_helo_if_needed()
-            if server.has_extn("starttls"):
-                server.starttls(context=ssl._create_unverified_context())  # noqa: S323  see the docstring
+        with self._connected() as server:
+            if self.login:
+                server.login(self.login, self.password)
             server.send_message(mail)
+
+    def _connected(self) -> smtplib.SMTP:
+        name, _, port = self.server.partition(":")
+        context = ssl.create_default_context() if self.login else ssl._create_unverified_context()  # noqa: S323  as above
+        if int(port) == SMTPS:
+            return smtplib.SMTP_SSL(name, SMTPS, timeout=LIMIT, context=context)
+        server = smtplib.SMTP(name, int(port), timeout=LIMIT)
+        server.ehlo_or_helo_if_needed()
+        if server.has_extn("starttls"):
+            server.starttls(context=context)
+        elif self.login:
+            server.close()
+            raise OSError(f"{self.server} offers no encryption: the password was not sent")
+        return server
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,14 @@ def wanted(settings: Mapping[str, Value], host: str) -> dict[str, Channel]:
     """The channels that base's settings ask for: `mail`, `webhook`, both or none."""
     found: dict[str, Channel] = {}
     if to := str(settings[OWNER]):
-        found["mail"] = Mail(to, str(settings["alarm_mail_server"]), host, str(settings["alarm_language"]))
+        found["mail"] = Mail(
+            to,
+            str(settings["alarm_mail_server"]),
+            host,
+            str(settings["alarm_language"]),
+            str(settings["alarm_mail_login"]),
+            str(settings["alarm_mail_password"]),
+        )
     if url := str(settings["alarm_webhook"]):
         found["webhook"] = Webhook(url, host)
     return found

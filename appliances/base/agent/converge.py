@@ -282,7 +282,7 @@ class Convergence:
                 found = before.instances.get(appliance.instance)
                 if found is not None and found.running:  # one that starts now reads them anyway
                     self._say(f"restarting {daemon} of {name} for its new settings")
-                    watch.systemctl(appliance, "try-restart", appliance.daemon(daemon).unit)
+                    watch.begin_anew(appliance, appliance.daemon(daemon), intent.plan)
             mark.unlink()
 
     # looking --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from appliances.base.agent import secretstore
 from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import WELL_ENOUGH, Board
 from appliances.base.agent.distribution import Appliance, Daemon, Distribution, load_distribution
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 300.0  # seconds until the target has to be as wanted
 SETTLING = 240.0  # seconds that what a plan changes has to get well; a slow machine starts a web daemon in 60
+HOPELESS = 60.0  # seconds after its first failure at which a daemon that has failed is not waited for any longer
 LOOK = 1.0
 OFF = ("stop", "disable")
 PLAN = "plan"  # the target of `apply`
@@ -86,6 +88,7 @@ class Performer:
 
         self._bring(self._plans.changed(distribution, change), distribution, author)
         self._plans.note(distribution, change)
+        secretstore.forget(self._paths.secrets, self._plans.references(distribution))
 
     def _bring(self, plan: Plan, distribution: Distribution, author: str) -> None:
         """Bring a plan into force; when what it changes does not get well, the plan before it comes back."""
@@ -112,8 +115,12 @@ class Performer:
         )
 
     def _unsettled(self, names: set[str]) -> str | None:
-        """Make rounds until these appliances are well or off; why they are not, when that does not happen."""
+        """Make rounds until these appliances are well or off; why they are not, when that does not happen.
+
+        What has failed for good (systemd gave its daemon up, and so did a repair) is not waited for to the end.
+        """
         deadline = time.monotonic() + SETTLING
+        failed_since: dict[str, float] = {}
         while True:
             try:
                 self._convergence.round()
@@ -124,7 +131,10 @@ class Performer:
             bad = [one for one in shown if one.health not in WELL_ENOUGH and one.state not in ("stopped", "disabled")]
             if not bad:
                 return None
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            failed = {one.name for one in bad if one.state == "error"}
+            hopeless = any(now - failed_since.setdefault(name, now) > HOPELESS for name in failed)
+            if hopeless or now > deadline:
                 return "; ".join(f"{one.name} is {one.state}: {one.detail or 'waiting'}" for one in bad)
             time.sleep(LOOK)
 

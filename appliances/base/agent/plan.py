@@ -169,10 +169,18 @@ def changes(before: Plan, after: Plan, distribution: Distribution) -> dict[str, 
             if was != is_:
                 found.append(f"{name}: {key} {_limit_text(key, was)} → {_limit_text(key, is_)}")
         had, has = before.settings(appliance), after.settings(appliance)
-        found += [f"{name}: {key} {had[key]} → {has[key]}" for key in has if had[key] != has[key]]
+        secret = {one.key for one in appliance.settings if one.kind == "secret"}
+        for key in has:
+            if had[key] != has[key]:
+                told = _secret_text(has[key]) if key in secret else f"{had[key]} → {has[key]}"
+                found.append(f"{name}: {key} {told}")
         if found:
             by_appliance[name] = found
     return by_appliance
+
+
+def _secret_text(value: Value) -> str:
+    return "entered anew" if value else "forgotten"
 
 
 def _switched(on: bool) -> str:
@@ -203,7 +211,7 @@ def _check_names(path: Path, plan: Plan, distribution: Distribution) -> None:
         for key, value in planned.settings.items():
             place = f"{path}: appliances.{name}.settings.{key}"
             try:
-                planned.settings[key] = known[name].setting(key).check(value)
+                planned.settings[key] = known[name].setting(key).check_planned(value)
             except ValueError as error:
                 raise AgentError(f"{place}: {error}") from error
             except UnknownName as error:

@@ -45,7 +45,7 @@ class Renderer:
         self._written = set()
         self._plain(top / "appliance.json", self._appliance_json(appliance))
         self._plain(top / "hosts", self._hosts(appliance))
-        self._settings(top / "settings.json", appliance, settings)
+        self._settings(top, appliance, settings)
         self._plain(self._folder(top / "tls") / "ca.crt", self.authority.pem)
         for daemon in appliance.daemons:
             self._plain(self._folder(top / "daemons") / f"{daemon.name}.env", _environment(appliance, daemon))
@@ -64,16 +64,27 @@ class Renderer:
         """Forget the folder of an appliance that no longer exists."""
         shutil.rmtree(self.paths.runtime / appliance, ignore_errors=True)
 
-    def _settings(self, path: Path, appliance: Appliance, values: dict[str, Value]) -> None:
+    def _settings(self, top: Path, appliance: Appliance, values: dict[str, Value]) -> None:
+        """A secret goes into a file of its own; among the others stands whether there is one."""
+        path = top / "settings.json"
         try:
             before = json.loads(path.read_text())
         except (OSError, ValueError):
             before = {}
+        secrets = secretstore.entered(self.paths.secrets, appliance, values)
+        told = {**values, **{key: bool(secret) for key, secret in secrets.items()}}
         for setting in appliance.settings:
-            if before.get(setting.key, setting.default) != values[setting.key]:
-                for daemon in setting.restart:
-                    files.write(files.folder(self.paths.restarts, mode=0o700) / f"{appliance.name}.{daemon}", "")
-        self._plain(path, dict(values))
+            key = setting.key
+            if setting.kind == "secret":
+                changed = _text(top / "secrets" / key) != secrets[key]
+            else:
+                changed = before.get(key, setting.default) != values[key]
+            for daemon in setting.restart if changed else []:
+                files.write(files.folder(self.paths.restarts, mode=0o700) / f"{appliance.name}.{daemon}", "")
+        for key, secret in secrets.items():
+            if secret:
+                self._private(self._folder(top / "secrets") / key, secret)
+        self._plain(path, told)
 
     def _certificate(self, folder: Path, daemon: Daemon) -> bool:
         names = [daemon.hostname]
@@ -157,6 +168,10 @@ class Renderer:
     def _private_json(self, path: Path, content: Any) -> None:
         self._written.add(path)
         files.write_json(path, content, mode=0o640, uid=self.owner_base, gid=self.owner_base + ASRBOX_GID)
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def _environment(appliance: Appliance, daemon: Daemon) -> str:

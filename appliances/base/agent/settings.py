@@ -9,12 +9,14 @@ from pydantic import BaseModel, ConfigDict
 
 Value = bool | int | str
 
+REFERENCE = re.compile(r"secret:[0-9a-f]{16}")
+LONGEST_SECRET = 1000  # characters
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
 class Setting(BaseModel):
     """One setting. `minimum` and `maximum` are for numbers; a choice is one of some; a text fits `pattern` as a whole,
-    as `example` does.
+    as `example` does; a secret is a text that is never shown: plans name it by a reference (secretstore.py).
 
     `restart` names the daemons that read it only when they start.
     """
@@ -22,7 +24,7 @@ class Setting(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     key: str
-    kind: Literal["bool", "int", "text", "choice"]
+    kind: Literal["bool", "int", "text", "choice", "secret"]
     title: dict[str, str]
     help: dict[str, str]
     default: Value
@@ -41,6 +43,8 @@ class Setting(BaseModel):
             return self._int(value)
         if not isinstance(value, str):
             raise ValueError(f"{self.key} takes a text")
+        if self.kind == "secret":
+            return self._secret(value)
         text = value.strip()
         if self.kind == "choice" and text not in self.choices:
             raise ValueError(f"{self.key} takes one of: {', '.join(self.choices)}")
@@ -49,6 +53,19 @@ class Setting(BaseModel):
             nothing = ", or nothing" if re.fullmatch(self.pattern, "") else ""
             raise ValueError(f"{self.key} takes a text{such}{nothing}")
         return text
+
+    def check_planned(self, value: object) -> Value:
+        """The same for what stands in a plan, where a secret has its reference."""
+        if self.kind != "secret":
+            return self.check(value)
+        if not isinstance(value, str) or not REFERENCE.fullmatch(value):
+            raise ValueError(f"{self.key} is a secret, and those are not written into a plan: use asrctl config")
+        return value
+
+    def _secret(self, value: str) -> str:
+        if not value or len(value) > LONGEST_SECRET or not value.isprintable():
+            raise ValueError(f"{self.key} takes one line of 1 to {LONGEST_SECRET} characters")
+        return value
 
     def _bool(self, value: object) -> bool:
         if isinstance(value, bool):

@@ -170,6 +170,14 @@ class Watch:
         detail = f"safe mode: {reason}. When it is mended: asrctl start {appliance.name}"
         return _all_down(appliance, plan, "error", detail)
 
+    def begin_anew(self, appliance: Appliance, daemon: Daemon, plan: Plan) -> None:
+        """Restart a daemon for its new settings, also one that failed with the old ones; not one that is off."""
+        target = f"{appliance.name}.{daemon.name}"
+        if plan.daemon_enabled(appliance.name, daemon.name) and target not in self._held:
+            self._backoff.well(target)
+            self.systemctl(appliance, "reset-failed", daemon.unit)
+            self.systemctl(appliance, "restart", daemon.unit)
+
     def _repair(self, appliance: Appliance, daemon: Daemon, why: str) -> None:
         self._say(f"restarting {daemon.name} of {appliance.name}: {why}")
         self.systemctl(appliance, "reset-failed", daemon.unit)

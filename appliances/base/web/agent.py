@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel
@@ -84,7 +85,7 @@ class Setting(BaseModel):
     """Something that people may choose for an appliance, with the value in force."""
 
     key: str
-    kind: Literal["bool", "int", "text", "choice"]
+    kind: Literal["bool", "int", "text", "choice", "secret"]  # of a secret `value` is whether there is one
     title: dict[str, str]
     help: dict[str, str]
     default: bool | int | str
@@ -199,7 +200,7 @@ class Agent:
         """What an appliance lets people choose."""
         return [Setting.model_validate(one) for one in self._client.get("appliances", appliance, "settings")]
 
-    def configure(self, appliance: str, values: dict[str, str]) -> str:
+    def configure(self, appliance: str, values: Mapping[str, str | None]) -> str:
         """Ask for other settings. Returns the id of the operation; a refusal's body has `errors` by setting."""
         return str(self._client.post("appliances", appliance, "settings", json=values)["operation"])
 

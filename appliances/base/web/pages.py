@@ -82,8 +82,16 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
     @roles_required("administrator")
     def configure(name: str) -> ResponseReturnValue:
         found = agent.settings(name)
-        given = {one.key: request.form.get(one.key, "").strip() for one in found}
-        changed = {one.key: given[one.key] for one in found if given[one.key] != words.as_typed(one.value)}
+        secret = [one.key for one in found if one.kind == "secret"]
+        given = {one.key: request.form.get(one.key, "").strip() for one in found if one.key not in secret}
+        changed: dict[str, str | None] = {
+            one.key: given[one.key] for one in found if one.key in given and given[one.key] != words.as_typed(one.value)
+        }
+        for key in secret:
+            if f"forget-{key}" in request.form:
+                changed[key] = None
+            elif typed := request.form.get(key):
+                changed[key] = typed
         if not changed:
             flash(_("Nothing was changed."), "info")
             return redirect(url_for("pages.settings_form", name=name), 303)

@@ -10,7 +10,7 @@ import pytest
 from appliances.base.agent import perform
 from appliances.base.agent import plan as plans
 from appliances.base.agent.applied import PlanStore
-from appliances.base.agent.board import ApplianceStatus, Board, Well
+from appliances.base.agent.board import ApplianceStatus, Board, State, Well
 from appliances.base.agent.converge import Convergence
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.held import Held
@@ -30,6 +30,7 @@ class Rounds:
         self.store = store
         self.board = board
         self.refuses: str | None = None
+        self.broken: State = "running"
 
     def round(self) -> bool:
         plan = self.store.current(SHIPPED).plan
@@ -37,7 +38,8 @@ class Rounds:
         if self.refuses and plan.limits(auth).memory != auth.limits.memory:
             raise AgentError(self.refuses, appliance="auth", step="configure the container")
         well: Well = "ok" if int(plan.settings(auth)["session_hours"]) <= 100 else "failing"
-        self.board.show(ApplianceStatus("auth", "auth", auth.title, "running", True, well, "web is down"))
+        state: State = self.broken if well == "failing" else "running"
+        self.board.show(ApplianceStatus("auth", "auth", auth.title, state, True, well, "web is down"))
         return well == "ok"
 
 
@@ -100,6 +102,16 @@ def test_a_setting_that_does_not_work_is_taken_back(
     assert (store.current(SHIPPED).number, hours(store.current(SHIPPED).plan)) == (3, 12)
     assert hours(store.draft(SHIPPED)) == 12, "the file does not say what did not work"
     assert said[-1] == "auth is running: web is down: what plan 1 said is in force again, as plan 3"
+
+
+def test_what_has_failed_for_good_is_not_waited_for(
+    performer: perform.Performer, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perform, "SETTLING", 3600.0)
+    monkeypatch.setattr(perform, "HOPELESS", 0.0)
+    rounds.broken = "error"
+    with pytest.raises(AgentError, match="plan 2 was taken back: auth is error: web is down"):
+        performer.perform(order("configure", "auth", session_hours=168))
 
 
 def test_a_plan_that_the_host_refuses_is_taken_back_at_once(

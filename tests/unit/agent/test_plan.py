@@ -8,6 +8,7 @@ import pytest
 
 from appliances.base.agent import plan
 from appliances.base.agent.errors import AgentError
+from appliances.base.agent.settings import Setting
 from tests.unit.agent.examples import distribution
 
 
@@ -68,6 +69,19 @@ def test_the_difference_between_two_plans_is_told_in_words() -> None:
         "auth": ["auth: disabled", "auth: session_hours 12 → 8"],
     }
     assert plan.changes(before, before, distribution()) == {}
+
+
+def test_a_changed_secret_is_told_without_its_value() -> None:
+    words = {"en": "x", "ru": "x"}
+    secret = Setting(key="api_key", kind="secret", title=words, help=words, default="")
+    shipped = distribution()
+    shipped.appliance("auth").settings.append(secret)
+    before = plan.first(Path("/no/seed.toml"), shipped)
+    after = before.model_copy(deep=True)
+    after.set(shipped.appliance("auth"), {"api_key": "secret:0123456789abcdef"})
+
+    assert plan.changes(before, after, shipped) == {"auth": ["auth: api_key entered anew"]}
+    assert plan.changes(after, before, shipped) == {"auth": ["auth: api_key forgotten"]}
 
 
 def test_a_setting_without_a_choice_has_its_default() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from appliances.base.agent import ca, tokens
+from appliances.base.agent import ca, secretstore, tokens
 from appliances.base.agent.outside import Outside
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.runtime import Renderer
+from appliances.base.agent.settings import Setting
 from tests.unit.agent.examples import distribution, installed
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -134,3 +135,25 @@ def test_settings_are_written_and_who_has_to_restart_is_noted_first(tmp_path: Pa
     renderer(paths).render(auth, {**DEFAULTS, "session_hours": 8})
     assert [mark.name for mark in paths.restarts.glob("*")] == ["auth.web"]
     assert json.loads(file.read_text())["session_hours"] == 8
+
+
+def test_a_secret_setting_has_a_file_of_its_own_and_restarts_who_reads_it(tmp_path: Path) -> None:
+    paths = installed(tmp_path)
+    words = {"en": "x", "ru": "x"}
+    secret = Setting(key="api_key", kind="secret", title=words, help=words, default="", restart=["web"])
+    auth = distribution().appliance("auth").model_copy(update={"settings": [secret]})
+    top = paths.runtime / "auth"
+
+    renderer(paths).render(auth, {"api_key": ""})
+    assert json.loads((top / "settings.json").read_text()) == {"api_key": False}
+    assert not (top / "secrets/api_key").exists()
+
+    reference = secretstore.enter(paths.secrets, "auth", "hunter2")
+    renderer(paths).render(auth, {"api_key": reference})
+    assert json.loads((top / "settings.json").read_text()) == {"api_key": True}
+    assert (top / "secrets/api_key").read_text() == "hunter2"
+    assert (top / "secrets/api_key").stat().st_mode & 0o7777 == 0o640
+    assert [mark.name for mark in paths.restarts.glob("*")] == ["auth.web"]
+
+    renderer(paths).render(auth, {"api_key": ""})
+    assert not (top / "secrets/api_key").exists()

@@ -25,6 +25,7 @@ def setting(kind: str, **more: Any) -> Setting:
         (setting("choice", choices=["a", "b"]), "b", "b"),
         (setting("text"), " Anna & Co ", "Anna & Co"),
         (setting("text", pattern="[a-z]+"), "abc", "abc"),
+        (setting("secret"), " with spaces ", " with spaces "),
     ],
 )
 def test_what_fits_is_taken(one: Setting, given: object, value: object) -> None:
@@ -43,6 +44,9 @@ def test_what_fits_is_taken(one: Setting, given: object, value: object) -> None:
         (setting("bool"), 1, "it takes yes or no"),
         (setting("choice", choices=["a", "b"]), "c", "it takes one of: a, b"),
         (setting("text"), 5, "it takes a text"),
+        (setting("secret"), "two\nlines", "it takes one line of 1 to 1000 characters$"),
+        (setting("secret"), "", "it takes one line"),
+        (setting("secret"), "x" * 1001, "it takes one line"),
         (setting("text", pattern="[a-z]+"), "a\nb", r"it takes a text that fits \[a-z\]\+$"),
         (setting("text", pattern="(?:a@b)?", example="a@b"), "a", "it takes a text such as a@b, or nothing$"),
     ],
@@ -50,3 +54,11 @@ def test_what_fits_is_taken(one: Setting, given: object, value: object) -> None:
 def test_what_does_not_fit_is_refused_with_what_would(one: Setting, given: object, says: str) -> None:
     with pytest.raises(ValueError, match="^" + says):
         one.check(given)
+
+
+def test_a_plan_has_the_reference_of_a_secret_and_nothing_else() -> None:
+    secret = setting("secret")
+    assert secret.check_planned("secret:0123456789abcdef") == "secret:0123456789abcdef"
+    with pytest.raises(ValueError, match="it is a secret, and those are not written into a plan: use asrctl config"):
+        secret.check_planned("hunter2")
+    assert setting("int").check_planned("7") == 7

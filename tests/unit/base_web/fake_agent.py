@@ -105,9 +105,18 @@ class FakeAgent:
                     "value": 12,
                     "minimum": 1,
                     "maximum": 168,
-                }
+                },
+                "directory_password": {
+                    "key": "directory_password",
+                    "kind": "secret",
+                    "title": {"ru": "Пароль каталога", "en": "Password of the directory"},
+                    "help": {"ru": "Нужен каталогу.", "en": "The directory asks for it."},
+                    "default": "",
+                    "value": False,
+                },
             }
         }
+        self.entered: list[str | None] = []  # values of the secret setting, as they came
         self.lines = ["2026-11-22T10:00:00+0000 auth systemd[1]: Started asrbox-app@auth.service."]
 
     def part(self, name: str, daemon_name: str = "") -> dict[str, Any]:
@@ -175,8 +184,11 @@ class FakeAgent:
         )
         return {"operation": self.operations[0]["id"]}
 
-    def _configure(self, name: str, wanted: dict[str, str]) -> dict[str, str]:
+    def _configure(self, name: str, wanted: dict[str, Any]) -> dict[str, str]:
         """As the agent: numbers in their bounds, else a refusal that names each setting."""
+        if "directory_password" in wanted:
+            self.entered.append(wanted["directory_password"])
+            self.settings[name]["directory_password"]["value"] = wanted.pop("directory_password") is not None
         wrong = {key: f"{key} takes a number from 1 to 168" for key in wanted if not 1 <= int(wanted[key]) <= 168}
         if wrong:
             raise EndpointError(

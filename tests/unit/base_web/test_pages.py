@@ -178,6 +178,21 @@ def test_a_wrong_value_stays_in_the_form_with_what_the_field_takes(panel: FlaskC
     assert agent.settings["auth"]["session_hours"]["value"] == 12
 
 
+def test_a_secret_is_entered_kept_and_forgotten_and_never_shown(panel: FlaskClient, agent: FakeAgent) -> None:
+    address = "/appliances/auth/settings"
+    assert "Ничего не сохранено." in page(panel, address)
+
+    act(panel, address, session_hours="12", directory_password=" hunter2")
+    assert agent.entered == [" hunter2"]
+    text = page(panel, address)
+    assert "hunter2" not in text and "оставьте поле пустым" in text
+
+    assert "Ничего не изменилось" in act(panel, address, session_hours="12", directory_password="")
+    form = {"session_hours": "12", "directory_password": "", "forget-directory_password": "yes"}
+    act(panel, address, **form)
+    assert agent.entered == [" hunter2", None]
+
+
 def test_a_part_without_settings_says_so(panel: FlaskClient) -> None:
     assert "У этой части настроек нет" in page(panel, "/appliances/asr_billing/settings")
 

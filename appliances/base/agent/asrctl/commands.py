@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -181,10 +182,15 @@ def plan_restore(obj: tuple[Paths, Client], number: int | None) -> None:
 @click.option("--default", "reset", is_flag=True, help="Bring the default of KEY back.")
 @click.pass_obj
 def config(obj: tuple[Paths, Client], appliance: str, key: str | None, value: str | None, reset: bool) -> None:
-    """Show the settings of APPLIANCE, or one; with VALUE change it. What does not work out is taken back."""
+    """Show the settings of APPLIANCE, or one; with VALUE change it. What does not work out is taken back.
+
+    With - for VALUE it is asked for, or read from a pipe: so a secret does not stay in the history of the shell.
+    """
     if reset and (key is None or value is not None):
         raise click.UsageError("--default brings the default of one KEY back, and takes no VALUE")
     path = f"/api/v1/appliances/{quote(appliance)}/settings"
+    if value == "-":
+        value = click.prompt(key, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     if key is not None and (value is not None or reset):
         operation = obj[1].post(path, {key: None if reset else value})["operation"]
         _follow_operation(obj[1], operation)

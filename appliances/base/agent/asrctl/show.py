@@ -105,19 +105,29 @@ def settings(appliance: str, found: Sequence[dict[str, Any]]) -> str:
     """Settings of an appliance: value, default and what each is."""
     if not found:
         return f"{appliance} has no settings"
-    rows = [(one["key"], _value(one["value"]), _value(one["default"]), one["title"]["en"]) for one in found]
+    rows = [(one["key"], _chosen(one), _value(one["default"]), one["title"]["en"]) for one in found]
     return table(("SETTING", "VALUE", "DEFAULT", "WHAT"), rows)
 
 
 def setting(one: dict[str, Any]) -> str:
     """One setting with all that is known of it."""
-    takes = {"bool": "yes or no", "choice": "one of: " + ", ".join(one["choices"])}.get(one["kind"], "a text")
+    takes = {
+        "bool": "yes or no",
+        "choice": "one of: " + ", ".join(one["choices"]),
+        "secret": "a text that is never shown; with - for VALUE it is asked for",
+    }.get(one["kind"], "a text")
     if one["kind"] == "int":
         takes = f"a number from {one['minimum']} to {one['maximum']}"
     return (
-        f"{one['key']} = {_value(one['value'])}\n\n{one['title']['en']}. {one['help']['en']}\n"
+        f"{one['key']} = {_chosen(one)}\n\n{one['title']['en']}. {one['help']['en']}\n"
         f"It takes {takes}; the default is {_value(one['default'])}."
     )
+
+
+def _chosen(one: dict[str, Any]) -> str:
+    if one["kind"] == "secret":
+        return "(stored)" if one["value"] else "(none)"
+    return _value(one["value"])
 
 
 def _value(value: object) -> str:
