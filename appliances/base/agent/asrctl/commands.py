@@ -189,7 +189,7 @@ def config(obj: tuple[Paths, Client], appliance: str, key: str | None, value: st
     if reset and (key is None or value is not None):
         raise click.UsageError("--default brings the default of one KEY back, and takes no VALUE")
     path = f"/api/v1/appliances/{quote(appliance)}/settings"
-    if value == "-":
+    if key is not None and value == "-":
         value = click.prompt(key, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     if key is not None and (value is not None or reset):
         operation = obj[1].post(path, {key: None if reset else value})["operation"]
