@@ -5,6 +5,7 @@ The environment comes from /etc/asrbox/daemons/<daemon>.env: ASRBOX_DAEMON, ASRB
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any
 
 _directory = Path(os.environ.get("ASRBOX_CONFIG") or "/etc/asrbox")
 _tls = _directory / "tls" / os.environ["ASRBOX_DAEMON"]
+_outside = Path(f"{_tls}.outside.pem")
+_inside = "." + json.loads((_directory / "appliance.json").read_text(encoding="utf-8"))["domain"]
 _address = os.environ["ASRBOX_ADDRESS"]
 
 bind = [f"{f'[{_address}]' if ':' in _address else _address}:{os.environ['ASRBOX_PORT']}"]
@@ -42,7 +45,19 @@ logconfig_dict: dict[str, Any] = {
 
 
 def ssl_context(config: Any, default_ssl_context_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """TLS 1.2 and newer only."""
+    """TLS 1.2 and newer only. Who calls by a name of the own network is shown the own CA's certificate; who comes by
+    another name or an address, as browsers do, the one that people have brought, if they have.
+    """
     context = default_ssl_context_factory()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if _outside.exists():
+        brought = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        brought.minimum_version = ssl.TLSVersion.TLSv1_2
+        brought.load_cert_chain(_outside)
+
+        def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _context: ssl.SSLContext) -> None:
+            if name is None or not name.endswith(_inside):
+                connection.context = brought
+
+        context.sni_callback = choose  # type: ignore[assignment]
     return context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
 import os
 import queue
@@ -14,7 +15,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from appliances.base.agent import api, channels, checks, converge, firewall, outside, secretstore, server, tokens
+from appliances.base.agent import (
+    api,
+    channels,
+    checks,
+    converge,
+    firewall,
+    outside,
+    outsidecert,
+    secretstore,
+    server,
+    tokens,
+)
 from appliances.base.agent.alarms import Alarms, Channel
 from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import Board
@@ -327,6 +339,25 @@ class Agent:
             "passes": passing,
             "published": published,
         }
+
+    def certificate(self) -> dict[str, Any]:
+        """Which certificate browsers see: `own` when it is the host's CA that signs it."""
+        shown = outsidecert.shown(self._paths.outside_certificate)
+        if shown is None:
+            return {"own": True, "names": [], "issuer": None, "ends": None}
+        return {"own": False, "names": list(shown.names), "issuer": shown.issuer, "ends": shown.ends.isoformat()}
+
+    def bring_certificate(self, chain: str, key: str) -> dict[str, Any]:
+        """Show browsers this one from the next round on. Raises AgentError for one that would not work."""
+        outsidecert.install(self._paths.outside_certificate, chain, key, datetime.datetime.now(datetime.UTC))
+        self._wake.set()
+        return self.certificate()
+
+    def drop_certificate(self) -> dict[str, Any]:
+        """Back to the certificates of the host's own CA."""
+        self._paths.outside_certificate.unlink(missing_ok=True)
+        self._wake.set()
+        return self.certificate()
 
     def usage(self) -> list[dict[str, Any]]:
         """Per appliance its limits and the samples of the last two hours."""

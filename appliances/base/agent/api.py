@@ -31,6 +31,9 @@ class Backend(Protocol):
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]: ...
     def check(self) -> list[dict[str, Any]]: ...
     def network(self) -> dict[str, Any]: ...
+    def certificate(self) -> dict[str, Any]: ...
+    def bring_certificate(self, chain: str, key: str) -> dict[str, Any]: ...
+    def drop_certificate(self) -> dict[str, Any]: ...
     def usage(self) -> list[dict[str, Any]]: ...
     def alarms(self) -> dict[str, Any]: ...
     def try_alarms(self) -> list[str]: ...
@@ -77,6 +80,22 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
     @app.get("/api/v1/network")
     def network() -> Response:
         return jsonify(agent.network())
+
+    @app.get("/api/v1/certificate")
+    def certificate() -> Response:
+        return jsonify(agent.certificate())
+
+    @app.put("/api/v1/certificate")
+    def bring_certificate() -> Response:
+        given = request.get_json(silent=True)
+        texts = [given.get(name) for name in ("chain", "key")] if isinstance(given, dict) else []
+        if len(texts) != 2 or not all(isinstance(text, str) for text in texts):
+            raise AgentError('expected {"chain": "…", "key": "…"}, both as PEM')
+        return jsonify(agent.bring_certificate(*texts))
+
+    @app.delete("/api/v1/certificate")
+    def drop_certificate() -> Response:
+        return jsonify(agent.drop_certificate())
 
     @app.get("/api/v1/usage")
     def usage() -> Response:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography import x509
 
-from appliances.base.agent import firewall, routes
+from appliances.base.agent import firewall, outsidecert, routes
 from appliances.base.agent.board import WELL_ENOUGH
 from appliances.base.agent.distribution import load_distribution
 from appliances.base.agent.errors import AgentError
@@ -21,11 +21,13 @@ from appliances.base.agent.preseed import POOL
 FULL = 0.9  # a file system or pool fuller than this is reported
 SHORT = 0.95  # memory that is used more than this is reported
 EARLIEST = datetime.timedelta(days=30)
+RENEWED = datetime.timedelta(days=14)  # a certificate that somebody renews has been by then
 
 
 def run_all(status: dict[str, Any], paths: Paths, incus: Incus) -> list[dict[str, Any]]:
     """`[{name, ok, detail}]`: what the host needs, then every daemon that should run."""
-    found = [_agent(status), *_disk(paths), _memory(), _pool(incus), _authority(paths), _firewall(), *_routes(paths)]
+    found = [_agent(status), *_disk(paths), _memory(), _pool(incus), _authority(paths)]
+    found += [*_outside(paths), _firewall(), *_routes(paths)]
     for appliance in status["appliances"]:
         if appliance["state"] == "disabled":
             continue
@@ -82,6 +84,19 @@ def _authority(paths: Paths) -> dict[str, Any]:
     if now < certificate.not_valid_before_utc:
         return _check("certificate authority", False, "the clock of this machine is before the release")
     return _check("certificate authority", end - now > EARLIEST, f"valid until {end:%Y-%m-%d}")
+
+
+def _outside(paths: Paths) -> list[dict[str, Any]]:
+    """Only where people have brought a certificate: the own one is renewed by itself."""
+    name = "outside certificate"
+    try:
+        shown = outsidecert.shown(paths.outside_certificate)
+    except AgentError as error:
+        return [_check(name, False, error.sentence())]
+    if shown is None:
+        return []
+    left = shown.ends - datetime.datetime.now(datetime.UTC)
+    return [_check(name, left > RENEWED, f"for {', '.join(shown.names)}, valid until {shown.ends:%Y-%m-%d}")]
 
 
 def _firewall() -> dict[str, Any]:

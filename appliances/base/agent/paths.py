@@ -62,6 +62,11 @@ class Paths:
         return self.var / "ca"
 
     @property
+    def outside_certificate(self) -> Path:
+        """Key and chain that people have brought for the published pages, if they have."""
+        return self.ca / "outside.pem"
+
+    @property
     def runtime(self) -> Path:
         return self.var / "runtime"
 

@@ -56,7 +56,7 @@ class Renderer:
                 self._private(self._folder(top / "tokens") / token.endpoint, token.token)
         if appliance.name == AUTH:
             self._private_json(top / "service-tokens.json", tokens.known_to_auth(self.service_tokens))
-        changed = {daemon.name for daemon in appliance.daemons if self._certificate(top / "tls", daemon)}
+        changed = {daemon.name for daemon in appliance.daemons if self._certificates(top / "tls", daemon)}
         _remove_others(top, self._written)
         return changed
 
@@ -85,6 +85,19 @@ class Renderer:
             if secret:
                 self._private(self._folder(top / "secrets") / key, secret)
         self._plain(path, told)
+
+    def _certificates(self, folder: Path, daemon: Daemon) -> bool:
+        """What a daemon is known by: inside, and outside where it is published and people have brought one."""
+        changed = self._certificate(folder, daemon)
+        own = self.paths.outside_certificate
+        if daemon.publish is None:
+            return changed
+        outside = folder / f"{daemon.name}.outside.pem"
+        brought = own.read_text() if own.exists() else ""
+        changed |= _text(outside) != brought
+        if brought:
+            self._private(outside, brought)
+        return changed
 
     def _certificate(self, folder: Path, daemon: Daemon) -> bool:
         names = [daemon.hostname]

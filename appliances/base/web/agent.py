@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
@@ -165,6 +166,15 @@ class Network(BaseModel):
     published: list[Published]
 
 
+class Certificate(BaseModel):
+    """The certificate that browsers see: `own` when the CA of the host signs it; `ends` is ISO 8601."""
+
+    own: bool
+    names: list[str]
+    issuer: str | None
+    ends: datetime | None
+
+
 class Agent:
     """The agent of this host, over its endpoint. Every call raises EndpointError when it does not answer."""
 
@@ -181,6 +191,9 @@ class Agent:
 
     def network(self) -> Network:
         return Network.model_validate(self._client.get("network"))
+
+    def certificate(self) -> Certificate:
+        return Certificate.model_validate(self._client.get("certificate"))
 
     def usage(self, appliance: str) -> Usage | None:
         """What an appliance uses, or None when the agent does not know it."""

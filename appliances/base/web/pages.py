@@ -146,7 +146,12 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
         names = {f"{daemon.name}.{one.name}": (one, daemon) for one in appliances for daemon in one.daemons}
         titles = {one.name: pick(one.title) for one in appliances}
         return render_template(
-            "base/network.html", network=found, names=names, titles=titles, drawing=netmap.draw(appliances, found)
+            "base/network.html",
+            network=found,
+            certificate=agent.certificate(),
+            names=names,
+            titles=titles,
+            drawing=netmap.draw(appliances, found),
         )
 
     @routes.get("/operations")

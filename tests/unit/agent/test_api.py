@@ -105,6 +105,17 @@ class Backend:
             raise AgentError("nobody is to be told of alarms", hint="name somebody first")
         return self.channels
 
+    def certificate(self) -> dict[str, Any]:
+        return {"own": True, "names": [], "issuer": None, "ends": None}
+
+    def bring_certificate(self, chain: str, key: str) -> dict[str, Any]:
+        if "BEGIN" not in chain:
+            raise AgentError("the certificate cannot be read")
+        return {"own": False, "names": ["isp.example"], "issuer": "CA", "ends": "2027-02-01T00:00:00+00:00"}
+
+    def drop_certificate(self) -> dict[str, Any]:
+        return self.certificate()
+
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]:
         self.asked_logs = (appliance, daemon, lines, cursor)
         return {"lines": ["one"], "cursor": "s=1"}
@@ -246,3 +257,14 @@ def test_settings_are_listed_and_changed(root: FlaskClient, backend: Backend) ->
         refused = root.post("/api/v1/appliances/auth/settings", data=body, content_type="application/json")
         assert refused.status_code == 400
         assert "expected an object of settings" in refused.get_json()["detail"]
+
+
+def test_a_certificate_is_brought_and_dropped(root: FlaskClient) -> None:
+    assert root.get("/api/v1/certificate").get_json()["own"] is True
+    assert root.put("/api/v1/certificate", json={"chain": "BEGIN", "key": "k"}).get_json()["names"] == ["isp.example"]
+    for body in ({"chain": "BEGIN"}, {"chain": 1, "key": "k"}, []):
+        refused = root.put("/api/v1/certificate", json=body)
+        assert refused.status_code == 400
+        assert 'expected {"chain": "…", "key": "…"}' in refused.get_json()["detail"]
+    assert root.put("/api/v1/certificate", json={"chain": "x", "key": "k"}).status_code == 400
+    assert root.delete("/api/v1/certificate").get_json()["own"] is True

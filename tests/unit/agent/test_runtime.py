@@ -157,3 +157,20 @@ def test_a_secret_setting_has_a_file_of_its_own_and_restarts_who_reads_it(tmp_pa
 
     renderer(paths).render(auth, {"api_key": ""})
     assert not (top / "secrets/api_key").exists()
+
+
+def test_a_certificate_that_was_brought_goes_to_what_is_published_and_away_again(paths: Paths) -> None:
+    billing = distribution().appliance("asr_billing")
+    renderer(paths).render(billing, {})
+    paths.outside_certificate.write_text("key and chain")
+
+    assert renderer(paths).render(billing, {}) == {"web"}
+    tls = paths.runtime / "asr_billing/tls"
+    assert (tls / "web.outside.pem").read_text() == "key and chain"
+    assert (tls / "web.outside.pem").stat().st_mode & 0o7777 == 0o640
+    assert not (tls / "firebird.outside.pem").exists()
+    assert renderer(paths).render(billing, {}) == set()
+
+    paths.outside_certificate.unlink()
+    assert renderer(paths).render(billing, {}) == {"web"}
+    assert not (tls / "web.outside.pem").exists()

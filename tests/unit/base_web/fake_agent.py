@@ -51,6 +51,7 @@ class FakeAgent:
         self.away = False
         self.phase = "running"
         self.progress = {"done": 12, "total": 12, "text": ""}
+        self.certificate: dict[str, Any] = {"own": True, "names": [], "issuer": None, "ends": None}
         self.network: dict[str, Any] = {
             "range": "198.18.80.0/20",
             "bridge": "asr0",
@@ -137,6 +138,8 @@ class FakeAgent:
             }
         if path == ("network",):
             return self.network
+        if path == ("certificate",):
+            return self.certificate
         if path == ("usage",):
             limits = {"memory": 400 << 20, "cpu": 2, "processes": 200}
             return [{"name": one["name"], "limits": limits, "samples": self.samples} for one in self.appliances]

@@ -125,6 +125,10 @@ def test_the_network_says_who_may_connect_to_whom_and_what_is_outside(panel: Fla
     assert text.count("<rect") == 4
     assert "<title>Биллинг → Вход: 198.18.82.2:443</title>" in text
 
+    assert "подписан собственным центром сервера" in text
+
+    agent.certificate = {"own": False, "names": ["isp.example"], "issuer": "R3", "ends": "2027-02-01T10:00:00+00:00"}
+    assert "isp.example, подписал R3, до 1 февр. 2027" in page(panel, "/network")
     agent.network = {**agent.network, "dropped": None, "addresses": []}
     text = page(panel, "/network")
     assert "межсетевой экран не загружен" in text

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import click
@@ -21,6 +21,7 @@ from appliances.base.agent.errors import AgentError
 from appliances.base.agent.paths import Paths
 
 POLL = 0.3  # seconds between looks at an operation
+CERTIFICATE = "/api/v1/certificate"
 DELIVERY = 60.0  # seconds that a message may take
 FOLLOW = 1.0  # seconds between looks at a log
 
@@ -205,6 +206,30 @@ def config(obj: tuple[Paths, Client], appliance: str, key: str | None, value: st
         known = ", ".join(one["key"] for one in found) or "none"
         raise click.ClickException(f"{appliance} has no setting {key!r} (it has: {known})")
     click.echo(show.setting(one))
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def certificate(context: click.Context) -> None:
+    """Which certificate browsers see."""
+    if context.invoked_subcommand is None:
+        click.echo(show.certificate(context.obj[1].get(CERTIFICATE)))
+
+
+@certificate.command("install")
+@click.argument("chain", type=click.File())
+@click.argument("key", type=click.File())
+@click.pass_obj
+def certificate_install(obj: tuple[Paths, Client], chain: IO[str], key: IO[str]) -> None:
+    """Show browsers the certificate in CHAIN (with those that signed it) from now on. KEY is its key. Both are PEM."""
+    click.echo(show.certificate(obj[1].put(CERTIFICATE, {"chain": chain.read(), "key": key.read()})))
+
+
+@certificate.command("remove")
+@click.pass_obj
+def certificate_remove(obj: tuple[Paths, Client]) -> None:
+    """Go back to certificates that the CA of this host signs."""
+    click.echo(show.certificate(obj[1].delete(CERTIFICATE)))
 
 
 @main.command()

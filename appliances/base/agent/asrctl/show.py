@@ -124,6 +124,14 @@ def setting(one: dict[str, Any]) -> str:
     )
 
 
+def certificate(found: dict[str, Any]) -> str:
+    """Which certificate browsers see."""
+    if found["own"]:
+        return "Browsers see certificates that the CA of this host signs. To bring another: asrctl certificate install"
+    names, day = ", ".join(found["names"]), found["ends"][:10]
+    return f"Browsers see the certificate for {names}, signed by {found['issuer']}, valid until {day}."
+
+
 def _chosen(one: dict[str, Any]) -> str:
     if one["kind"] == "secret":
         return "(stored)" if one["value"] else "(none)"
