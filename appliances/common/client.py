@@ -1,4 +1,6 @@
-"""How one appliance calls another: HTTPS by address, verified with the host's CA, a bearer token, short timeouts."""
+"""How one appliance calls another: HTTPS to its address, verified with the host's CA by its name, a bearer token, short
+timeouts.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from urllib.parse import quote
 
 import requests
 from flask import g, has_request_context
+from requests.adapters import HTTPAdapter
 
 from appliances.common.settings import Settings
 
@@ -31,6 +34,17 @@ class EndpointError(Exception):
         return self.status is not None and 400 <= self.status < 500
 
 
+class _Named(HTTPAdapter):
+    """Connects to an address and asks for `hostname` (SNI), which the certificate has to be for."""
+
+    def __init__(self, hostname: str) -> None:
+        self._hostname = hostname
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, server_hostname=self._hostname)
+
+
 class EndpointClient:
     """Calls one endpoint. Safe to share between threads: every call has a connection of its own."""
 
@@ -38,7 +52,8 @@ class EndpointClient:
         """Raises SettingsError when the appliance does not consume `name`."""
         self.name = name
         self._settings = settings
-        self._base = settings.endpoint(name).url
+        endpoint = settings.endpoint(name)
+        self._base, self._hostname = endpoint.url, endpoint.hostname
         self._read_timeout = read_timeout
 
     def get(self, *path: str, params: Mapping[str, str | int] | None = None) -> Any:
@@ -86,6 +101,7 @@ class EndpointClient:
                 headers["X-Asrbox-User"] = quote(g.person.login)
         with requests.Session() as session:
             session.trust_env = False  # no proxy and no other CA may come in from the environment
+            session.mount("https://", _Named(self._hostname))
             try:
                 response = session.request(
                     method,

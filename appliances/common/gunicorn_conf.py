@@ -59,5 +59,5 @@ def ssl_context(config: Any, default_ssl_context_factory: Callable[[], ssl.SSLCo
             if name is None or not name.endswith(_inside):
                 connection.context = brought
 
-        context.sni_callback = choose  # type: ignore[assignment]
+        context.sni_callback = choose
     return context

@@ -31,7 +31,7 @@ class Endpoint(BaseModel):
 
     @property
     def url(self) -> str:
-        """Base URL by address: needs no name service; the certificates carry the address too."""
+        """Base URL by address: needs no name service."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"{self.protocol}://{host}:{self.port}"
 

@@ -88,10 +88,10 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
     @app.put("/api/v1/certificate")
     def bring_certificate() -> Response:
         given = request.get_json(silent=True)
-        texts = [given.get(name) for name in ("chain", "key")] if isinstance(given, dict) else []
-        if len(texts) != 2 or not all(isinstance(text, str) for text in texts):
+        chain, key = (given.get("chain"), given.get("key")) if isinstance(given, dict) else (None, None)
+        if not isinstance(chain, str) or not isinstance(key, str):
             raise AgentError('expected {"chain": "…", "key": "…"}, both as PEM')
-        return jsonify(agent.bring_certificate(*texts))
+        return jsonify(agent.bring_certificate(chain, key))
 
     @app.delete("/api/v1/certificate")
     def drop_certificate() -> Response:
