@@ -28,6 +28,7 @@ def create_app(settings: Settings | None = None, authority: Authority | None = N
             Section("pages.overview", lazy("Overview"), "grid"),
             Section("pages.network", lazy("Network"), "diagram-3"),
             Section("pages.operations", lazy("Operations"), "clock-history"),
+            Section("pages.server", lazy("Server"), "hdd-network"),
         ],
         checks={"agent.host": agent_answers},
         authority=authority,

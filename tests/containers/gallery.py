@@ -31,6 +31,7 @@ PAGES = {
             "log": "appliances/auth/logs",
             "network": "network",
             "operations": "operations",
+            "server": "server",
             "missing": "no-such-page",
         },
     ),

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from appliances.base.agent import (
@@ -21,6 +22,7 @@ from appliances.base.agent import (
     checks,
     converge,
     firewall,
+    machine,
     outside,
     outsidecert,
     secretstore,
@@ -339,6 +341,10 @@ class Agent:
             "passes": passing,
             "published": published,
         }
+
+    def server(self) -> dict[str, Any]:
+        """The machine itself: system, clock, network, who may log in."""
+        return machine.look(Path("/"), load_distribution(self._paths.distribution).network.bridge)
 
     def certificate(self) -> dict[str, Any]:
         """Which certificate browsers see: `own` when it is the host's CA that signs it."""

@@ -166,6 +166,48 @@ class Network(BaseModel):
     published: list[Published]
 
 
+class Interface(BaseModel):
+    """A network device of the server; `state` is UP, DOWN or UNKNOWN."""
+
+    name: str
+    state: str
+    mac: str
+    addresses: list[str]
+
+
+class Person(BaseModel):
+    """Somebody who may log in on the server itself."""
+
+    name: str
+    administrator: bool
+    password: bool
+    keys: int
+
+
+class Server(BaseModel):
+    """The machine itself; `load` of 1, 5 and 15 minutes."""
+
+    hostname: str
+    system: str
+    kernel: str
+    booted_at: datetime
+    load: list[float]
+    processors: int
+    clock_synchronised: bool
+    interfaces: list[Interface]
+    gateways: list[str]
+    resolvers: list[str]
+    people: list[Person]
+
+
+class Check(BaseModel):
+    """One check of the agent."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
 class Certificate(BaseModel):
     """The certificate that browsers see: `own` when the CA of the host signs it; `ends` is ISO 8601."""
 
@@ -191,6 +233,13 @@ class Agent:
 
     def network(self) -> Network:
         return Network.model_validate(self._client.get("network"))
+
+    def server(self) -> Server:
+        return Server.model_validate(self._client.get("server"))
+
+    def checks(self) -> list[Check]:
+        """All checks: of the server first, then of the daemons."""
+        return [Check.model_validate(one) for one in self._client.get("check")]
 
     def certificate(self) -> Certificate:
         return Certificate.model_validate(self._client.get("certificate"))

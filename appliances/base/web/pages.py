@@ -154,6 +154,11 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
             drawing=netmap.draw(appliances, found),
         )
 
+    @routes.get("/server")
+    @login_required
+    def server() -> ResponseReturnValue:
+        return render_template("base/server.html", server=agent.server(), checks=agent.checks(), names=words.CHECKS)
+
     @routes.get("/operations")
     @login_required
     def operations() -> ResponseReturnValue:

@@ -100,6 +100,19 @@ def verdict(part: Appliance | Daemon) -> Verdict:
     return BY_HEALTH[part.health]
 
 
+CHECKS = {
+    "agent": lazy("Agent"),
+    "disk": lazy("Disk"),
+    "files": lazy("Files on the disk"),
+    "memory": lazy("Memory"),
+    "storage pool": lazy("Storage of the parts"),
+    "certificate authority": lazy("Certificate authority"),
+    "outside certificate": lazy("Certificate"),
+    "firewall": lazy("Firewall"),
+    "routes": lazy("Routes"),
+}
+
+
 def possible(part: Appliance | Daemon) -> list[Action]:
     """The actions that make sense now, the likeliest first."""
     if not part.enabled or part.state == "disabled":

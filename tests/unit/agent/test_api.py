@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from appliances.base.agent import machine
 from appliances.base.agent.api import create_app
 from appliances.base.agent.board import Board
 from appliances.base.agent.distribution import Distribution
@@ -104,6 +105,9 @@ class Backend:
         if not self.channels:
             raise AgentError("nobody is to be told of alarms", hint="name somebody first")
         return self.channels
+
+    def server(self) -> dict[str, Any]:
+        return machine.look(Path("/"), "asr0")
 
     def certificate(self) -> dict[str, Any]:
         return {"own": True, "names": [], "issuer": None, "ends": None}

@@ -51,6 +51,26 @@ class FakeAgent:
         self.away = False
         self.phase = "running"
         self.progress = {"done": 12, "total": 12, "text": ""}
+        self.server: dict[str, Any] = {
+            "hostname": "box",
+            "system": "Debian GNU/Linux 13 (trixie)",
+            "kernel": "6.12.0",
+            "booted_at": "2026-11-22T10:00:00+00:00",
+            "load": [0.5, 0.25, 0.1],
+            "processors": 2,
+            "clock_synchronised": True,
+            "interfaces": [
+                {"name": "ens3", "state": "UP", "mac": "52:54:00:12:34:56", "addresses": ["192.0.2.10/24"]},
+                {"name": "ens4", "state": "DOWN", "mac": "52:54:00:12:34:57", "addresses": []},
+            ],
+            "gateways": ["192.0.2.1 by ens3"],
+            "resolvers": ["192.0.2.53"],
+            "people": [{"name": "admin", "administrator": True, "password": True, "keys": 2}],
+        }
+        self.checks: list[dict[str, Any]] = [
+            {"name": "disk", "ok": False, "detail": "96% of 19.6 GiB used"},
+            {"name": "auth.web", "ok": True, "detail": "answers"},
+        ]
         self.certificate: dict[str, Any] = {"own": True, "names": [], "issuer": None, "ends": None}
         self.network: dict[str, Any] = {
             "range": "198.18.80.0/20",
@@ -140,6 +160,10 @@ class FakeAgent:
             return self.network
         if path == ("certificate",):
             return self.certificate
+        if path == ("server",):
+            return self.server
+        if path == ("check",):
+            return self.checks
         if path == ("usage",):
             limits = {"memory": 400 << 20, "cpu": 2, "processes": 200}
             return [{"name": one["name"], "limits": limits, "samples": self.samples} for one in self.appliances]

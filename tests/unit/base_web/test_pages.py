@@ -164,6 +164,17 @@ def test_what_the_agent_did_by_itself_is_told_in_words(panel: FlaskClient, agent
     assert "Ввод плана в действие" in text
 
 
+def test_the_server_is_shown_with_its_network_its_people_and_all_checks(panel: FlaskClient, agent: FakeAgent) -> None:
+    text = page(panel, "/server")
+    for shown in (
+        "Debian GNU/Linux 13 (trixie)", "0,5 · 0,25 · 0,1", "установлены по серверам времени", "192.0.2.10/24",
+        "192.0.2.1 by ens3", "192.0.2.53", "не подключено", "администратор", "Диск", "96% of 19.6 GiB used", "auth.web",
+    ):  # fmt: skip
+        assert shown in text
+    agent.server |= {"clock_synchronised": False, "gateways": [], "resolvers": []}
+    assert "ещё не сверены с сервером времени" in page(panel, "/server")
+
+
 def test_a_setting_is_changed_in_its_form(panel: FlaskClient, agent: FakeAgent) -> None:
     text = page(panel, "/appliances/auth/settings")
     assert "Предельная длина сеанса" in text and "По умолчанию: 12." in text
