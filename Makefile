@@ -39,8 +39,8 @@ boot: iso ## install the ISO on an empty disk in QEMU, then boot it (BOOT_OPTION
 	@$(RUN)/python cli.py boot --install $(BOOT_OPTIONS)
 
 test: deps lint unit twice ## everything: checks, two builds compared, all floors of tests
-	@$(MAKE) --no-print-directory -j 2 services containers  # the second waits more than it computes
-	@$(MAKE) --no-print-directory machine
+	@# Two floors at a time: the first waits more than it computes, and the last begins when one of the others has ended.
+	@$(MAKE) --no-print-directory -j 2 containers services machine
 
 lint: deps ## ruff, mypy --strict, asrbox check
 	@$(RUN)/ruff check .

@@ -1,54 +1,23 @@
-"""The agent against a real Incus: first start, orders, accidents, new images."""
+"""The agent against a real Incus: orders, accidents, new images."""
 
 from __future__ import annotations
 
 import json
-import os
-import random
 import re
 import shlex
 import shutil
 import signal
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import pytest
 import yaml
 
 from appliances.base.agent import imagestream
+from tests.containers.asking import appliance, config_of, init_of, instances, until
 from tests.containers.incus_host import PYTHON, IncusHost
 from tests.services.web_daemons import Authority
 
 AUTH_MARK = "/var/lib/asrbox/data/kept-by-the-test"
-
-
-def appliance(host: IncusHost, name: str) -> dict[str, Any]:
-    return next(one for one in host.status()["appliances"] if one["name"] == name)
-
-
-def init_of(host: IncusHost, instance: str) -> int:
-    """The process id of a container's PID 1: another one after every start."""
-    return int(json.loads(host.incus("query", f"/1.0/instances/{instance}/state"))["pid"])
-
-
-def instances(host: IncusHost) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = json.loads(host.incus("list", "--format=json"))
-    return listed
-
-
-def config_of(host: IncusHost, instance: str) -> dict[str, str]:
-    found: dict[str, str] = next(one for one in instances(host) if one["name"] == instance)["config"]
-    return found
-
-
-def until(condition: Callable[[], bool], timeout: float = 120) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.2)
 
 
 def test_first_start_ends_with_every_daemon_answering_on_its_own_address(host: IncusHost) -> None:
@@ -433,84 +402,3 @@ def change_image(host: IncusHost, name: str, path: str) -> None:
     host.path("/run/change/images.squashfs").replace(folder / "images.squashfs")
     (folder / "images.new").write_text(json.dumps(listed))
     (folder / "images.new").replace(folder / "images.json")
-
-
-@pytest.mark.timeout(900)
-def test_killed_at_every_kind_of_step_the_first_start_is_finished_all_the_same(empty_host: IncusHost) -> None:
-    chance = random.Random(2)
-    steps = [
-        "setting Incus up",
-        "importing the image of auth",
-        "creating the volume auth-data",
-        "creating auth",
-        "starting auth",
-        "importing the image of base",
-        "creating base",
-        "starting asr_billing",
-    ]
-    for step in steps:
-        empty_host.forget_console()
-        agent = empty_host.start_agent()
-        until(partial(seen, empty_host, step))
-        time.sleep(chance.uniform(0, 0.6))
-        agent.kill()
-
-    empty_host.start_agent()
-    empty_host.wait_ready()
-
-    assert sorted(one["name"] for one in instances(empty_host)) == ["asr-billing", "auth", "base"]
-    assert len(json.loads(empty_host.incus("image", "list", "--format=json"))) == 3
-
-
-@pytest.mark.timeout(900)
-def test_incus_killed_in_the_middle_of_its_work_is_waited_for(empty_host: IncusHost) -> None:
-    empty_host.start_agent()
-    for step in ("importing the image of auth", "creating base", "starting asr_billing"):
-        until(partial(seen, empty_host, step))
-        empty_host.kill_incus()
-        empty_host.forget_console()
-        time.sleep(2)
-        empty_host.start_incus()
-
-    empty_host.wait_ready()
-
-    assert {one["health"] for one in empty_host.status()["appliances"]} == {"ok"}
-    assert len(json.loads(empty_host.incus("image", "list", "--format=json"))) == 3
-
-
-def test_a_damaged_image_set_is_named_and_mended_by_a_good_one(empty_host: IncusHost, image_set: Path) -> None:
-    squashfs = empty_host.path("/var/lib/asrbox/images/images.squashfs")
-    whole = squashfs.stat().st_size
-    os.truncate(squashfs, whole - 4096)
-    empty_host.start_agent()
-    until(partial(seen, empty_host, "FAILED"))
-    said = "\n".join(empty_host.console())
-    assert f"images.squashfs has {whole - 4096} bytes instead of {whole}" in said
-    assert instances(empty_host) == []
-
-    empty_host.put_image_set(image_set)
-    empty_host.forget_console()
-    empty_host.wait_ready()
-    assert {one["health"] for one in empty_host.status()["appliances"]} == {"ok"}
-
-
-@pytest.mark.timeout(900)
-def test_a_power_cut_while_a_container_is_made_is_made_up_for(empty_host: IncusHost) -> None:
-    for step in ("importing the image of auth", "creating auth", "starting base", "creating asr_billing"):
-        empty_host.forget_console()
-        empty_host.start_agent()
-        until(partial(seen, empty_host, step))
-        time.sleep(0.3)
-        empty_host.power_cut()
-        empty_host.boot()
-
-    empty_host.forget_console()
-    empty_host.start_agent()
-    empty_host.wait_ready()
-
-    assert {one["health"] for one in empty_host.status()["appliances"]} == {"ok"}
-
-
-def seen(host: IncusHost, step: str) -> bool:
-    """Whether the agent came to this step, or to the end because an earlier start had it behind it."""
-    return any(step in line or "ready in" in line for line in host.console())

@@ -10,13 +10,11 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from builder.consolewatch import Event
-from builder.machine import Machine, MachineFailed
+from builder.machine import Machine
 from builder.qemu_hardware import Firmware, Hardware, Medium
-
-T = TypeVar("T")
 
 # A loopback address of its own (one for each worker of pytest-xdist): the guest's ports keep their numbers, so that
 # links between its pages work.
@@ -62,31 +60,23 @@ def machine(
     seed_stick: Path | None = None,
     reached: bool = False,
 ) -> Machine:
-    """A machine with these disks; with `reached` its ports are forwarded, which only one can have at a time."""
+    """A machine with these disks; with `reached` its ports are forwarded, which only one can have at a time.
+
+    It has one processor. Two such machines beside one another use two cores, where four emulated processors would wait
+    for one another half of the time; and one alone does not trip over a kernel that patches itself.
+    """
     hardware = Hardware(
         firmware=firmware,
         medium=medium,
         iso=iso,
         disks=disks,
+        cpus=1,
         seed=seed_stick,
         first="medium" if iso else "disk",
         ports=PORTS if reached else {},
         address=ADDRESS,
     )
     return Machine(hardware, folder, name=name, on_event=telling(name))
-
-
-def steadily(story: Callable[[], T]) -> T:
-    """What `story` returns. It is told once more, from its beginning, when QEMU itself failed in it (without KVM its
-    processors race where a kernel patches itself); any other failure of a machine is raised at once.
-    """
-    try:
-        return story()
-    except MachineFailed as failed:
-        if failed.failure.kind != "emulator":
-            raise
-        print(f"once more from the beginning: {failed}", flush=True)
-        return story()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""The first day of a machine that was installed from a CD under SeaBIOS: power cut in the middle of its first boot,
-recovery, work in the browser, a reboot.
+"""The first day of a machine that is installed from a CD under SeaBIOS: what the installer refuses, the installation, a
+power cut in the middle of the first boot, recovery, work in the browser, a reboot.
 
 One machine for the whole module. The tests stand in the order in which such a day goes.
 """
@@ -28,7 +28,7 @@ PASSWORD = r"as administrator with the password (\S+) and change it"
 
 @dataclass
 class Day:
-    """The machine as it is now. Each time it is switched on, it writes to a new overlay of what was on its disk."""
+    """The machine as it is now; `disk` outlives each power-on."""
 
     disk: Path
     logs: Path
@@ -39,17 +39,11 @@ class Day:
 
     def power_on(self, name: str) -> Machine:
         """Switch on (again) and wait until all endpoints answer."""
-        below = self.disk
-
-        def start() -> Machine:
-            self.machine.__exit__(None, None, None)
-            self.disk = new_disk(below.with_name(f"{name}.qcow2"), DISK_SIZE, backing=below)
-            self.machine = box.machine(self.logs, name, self.disk, reached=True)
-            self.machine.__enter__()
-            self.machine.wait_until("ready", box.READY)
-            return self.machine
-
-        return box.steadily(start)
+        self.machine.__exit__(None, None, None)
+        self.machine = box.machine(self.logs, name, self.disk, reached=True)
+        self.machine.__enter__()
+        self.machine.wait_until("ready", box.READY)
+        return self.machine
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +52,13 @@ def day(by_cd: Installed, logs: Path, tmp_path_factory: pytest.TempPathFactory) 
 
     The other moments of the first start are cut in tests/containers, where a start costs seconds.
     """
-    folder = tmp_path_factory.mktemp("life")
-
-    def until_the_cut() -> Day:
-        disk = new_disk(folder / "disk.qcow2", DISK_SIZE, backing=by_cd.disk)
-        with box.machine(logs, "life-1-power-cut", disk) as first:
-            importing = r"asrbox-agent: phase first-boot \d+/\d+ (importing the image of \S+)$"
-            cut_after = first.wait_for(importing, box.READY)[1]
-            first.listen(15.0)
-            first.power_cut()
-        return Day(disk, logs, first, cut_after=cut_after)
-
-    day = box.steadily(until_the_cut)
+    disk = new_disk(tmp_path_factory.mktemp("life") / "disk.qcow2", DISK_SIZE, backing=by_cd.disk)
+    with box.machine(logs, "life-1-power-cut", disk) as first:
+        importing = r"asrbox-agent: phase first-boot \d+/\d+ (importing the image of \S+)$"
+        cut_after = first.wait_for(importing, box.READY)[1]
+        first.listen(15.0)
+        first.power_cut()
+    day = Day(disk, logs, first, cut_after=cut_after)
     try:
         second = day.power_on("life-2-recovery")
         day.password = (second.said(PASSWORD) or second.wait_for(PASSWORD, box.ANSWER))[1]
@@ -90,6 +79,29 @@ def log_in(pages: Pages, password: str) -> None:
     pages.fill("login", "administrator")
     pages.fill("password", password)
     pages.press("form.login button")
+
+
+def test_the_installer_refuses_when_there_is_no_disk(by_cd: Installed) -> None:
+    assert "no disk is suitable (/dev/sda: it carries the answer file (label ASRBOX))" in by_cd.refused["no disk"]
+
+
+def test_the_installer_refuses_a_disk_that_is_too_small(by_cd: Installed) -> None:
+    assert "no disk is suitable" in by_cd.refused["too small"]
+    assert "it is too small: " in by_cd.refused["too small"]
+
+
+def test_the_installer_refuses_a_disk_with_data_without_its_word(by_cd: Installed) -> None:
+    assert "holds data" in by_cd.refused["holds data"]
+    assert 'put this line under [disk] in seed.toml: erase = "' in by_cd.refused["holds data"]
+
+
+def test_the_installer_refuses_a_selector_that_fits_no_disk(by_cd: Installed) -> None:
+    assert "no disk fits the selector in seed.toml (serial = 'NOSUCHDISK')" in by_cd.refused["wrong selector"]
+
+
+def test_the_installer_refuses_to_choose_between_two_disks(by_cd: Installed) -> None:
+    assert "2 disks are suitable" in by_cd.refused["two disks"]
+    assert "and none was chosen" in by_cd.refused["two disks"]
 
 
 def test_the_installation_went_through_all_phases(by_cd: Installed) -> None:

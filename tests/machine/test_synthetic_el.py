@@ -5,16 +5,15 @@ The packages are synthetic (tests/synthetic/README.md): what this proves is our 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from builder.machine import Machine, new_disk
+from builder.machine import Machine
 from tests.conftest import Built
 from tests.machine import box
-from tests.machine.conftest import DISK_SIZE, INSTALLER_PHASES, installed
+from tests.machine.conftest import INSTALLER_PHASES, installed
 
 pytestmark = pytest.mark.timeout(box.WHOLE)
 
@@ -25,16 +24,8 @@ def machine(built_el: Built, logs: Path, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("el")
     by_el = installed(built_el.iso, logs, folder, "el-install", "cd", "bios")
     assert by_el.installer_phases == INSTALLER_PHASES
-    with contextlib.ExitStack() as running:
-
-        def first_start() -> Machine:
-            running.close()
-            disk = new_disk(folder / "started.qcow2", DISK_SIZE, backing=by_el.disk)
-            started = running.enter_context(box.machine(logs, "el-first-start", disk, reached=True))
-            started.wait_until("ready", box.READY)
-            return started
-
-        started = box.steadily(first_start)
+    with box.machine(logs, "el-first-start", by_el.disk, reached=True) as started:
+        started.wait_until("ready", box.READY)
         started.log_in(box.ADMIN, box.ADMIN_PASSWORD)
         yield started
 
