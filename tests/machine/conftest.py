@@ -87,7 +87,7 @@ def by_cd(iso: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> In
         refused["wrong selector"] = refusal(installer, box.seed(serial="NOSUCHDISK"))
         installer.plug_disk(new_disk(folder / "other.qcow2", DISK_SIZE), "OTHER")
         installer.plug_disk(new_disk(chosen, DISK_SIZE), "CHOSEN")
-        refused["two disks"] = refusal(installer)
+        refused["several disks"] = refusal(installer)
         start_again(installer, box.seed(serial="CHOSEN"))
         installer.wait_until("installed", installer.seconds + box.INSTALLED)
         installer.wait_off(box.OFF)

@@ -99,9 +99,10 @@ def test_the_installer_refuses_a_selector_that_fits_no_disk(by_cd: Installed) ->
     assert "no disk fits the selector in seed.toml (serial = 'NOSUCHDISK')" in by_cd.refused["wrong selector"]
 
 
-def test_the_installer_refuses_to_choose_between_two_disks(by_cd: Installed) -> None:
-    assert "2 disks are suitable" in by_cd.refused["two disks"]
-    assert "and none was chosen" in by_cd.refused["two disks"]
+def test_the_installer_refuses_to_choose_between_disks(by_cd: Installed) -> None:
+    refused = by_cd.refused["several disks"]
+    assert "3 disks are suitable (/dev/vdb, /dev/vdc, /dev/vdd) and none was chosen" in refused
+    assert 'for example: serial = "OTHER"' in refused, "an empty one, not the one with data"
 
 
 def test_the_installation_went_through_all_phases(by_cd: Installed) -> None:

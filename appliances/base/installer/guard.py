@@ -89,10 +89,11 @@ def _only(suitable: Sequence[Block], disks: Sequence[Block], why_not: dict[str, 
         raise _none_suitable(disks, why_not)
     if len(suitable) > 1:
         details = ["Suitable disks, and the line for [disk] in seed.toml that selects each:"]
-        details += [f"  {disk}:  {disk.selector}" for disk in suitable]
+        details += [f"  {disk}:  {disk.selector}{' (holds data)' if disk.contents else ''}" for disk in suitable]
+        example = next((disk for disk in suitable if not disk.contents), suitable[0])
         raise InstallError(
             f"{len(suitable)} disks are suitable ({_paths(suitable)}) and none was chosen",
-            f"name one in seed.toml under [disk], for example: {suitable[0].selector}",
+            f"name one in seed.toml under [disk], for example: {example.selector}",
             details,
         )
     return suitable[0]
