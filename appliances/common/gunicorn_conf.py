@@ -46,7 +46,8 @@ logconfig_dict: dict[str, Any] = {
 
 def ssl_context(config: Any, default_ssl_context_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     """TLS 1.2 and newer only. Who calls by a name of the own network is shown the own CA's certificate; who comes by
-    another name or an address, as browsers do, the one that people have brought, if they have.
+    another name or an address, as browsers do, the one that people have brought, if they have. gunicorn asks for every
+    connection.
     """
     context = default_ssl_context_factory()
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -87,17 +87,14 @@ class Renderer:
         self._plain(path, told)
 
     def _certificates(self, folder: Path, daemon: Daemon) -> bool:
-        """What a daemon is known by: inside, and outside where it is published and people have brought one."""
-        changed = self._certificate(folder, daemon)
-        own = self.paths.outside_certificate
-        if daemon.publish is None:
-            return changed
-        outside = folder / f"{daemon.name}.outside.pem"
-        brought = own.read_text() if own.exists() else ""
-        changed |= _text(outside) != brought
-        if brought:
-            self._private(outside, brought)
-        return changed
+        """What a daemon is known by: inside, and outside where it is published and people have brought one.
+
+        Whether the inner one changed. The outer one is read for every connection (gunicorn_conf.py): nobody restarts.
+        """
+        brought = _text(self.paths.outside_certificate)
+        if brought and daemon.publish is not None:
+            self._private(folder / f"{daemon.name}.outside.pem", brought)
+        return self._certificate(folder, daemon)
 
     def _certificate(self, folder: Path, daemon: Daemon) -> bool:
         names = [daemon.hostname]
