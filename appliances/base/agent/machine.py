@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import platform
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from appliances.base.agent import outside
 
 ADMINISTRATORS = {"sudo", "wheel"}
 NO_SHELL = ("nologin", "false")
@@ -49,8 +49,8 @@ def look(root: Path, bridge: str) -> dict[str, Any]:
         "processors": os.cpu_count() or 1,
         # systemd-timesyncd makes this file when it has set the clock
         "clock_synchronised": (root / "run/systemd/timesync/synchronized").exists(),
-        "interfaces": [asdict(one) for one in interfaces(_ip("address", "show"), bridge)],
-        "gateways": gateways([*_ip("-4", "route", "show", "default"), *_ip("-6", "route", "show", "default")]),
+        "interfaces": [asdict(one) for one in interfaces(outside.ip("address", "show"), bridge)],
+        "gateways": gateways([one for family in ("-4", "-6") for one in outside.ip(family, "route", "show", "default")]),
         "resolvers": resolvers(
             _text(root / "run/systemd/resolve/resolv.conf") or _text(root / "etc/resolv.conf"),
         ),
@@ -113,14 +113,6 @@ def people(root: Path) -> list[Person]:
 
 def _keys(text: str) -> int:
     return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-
-
-def _ip(*arguments: str) -> list[dict[str, Any]]:
-    shown = subprocess.run(  # noqa: S603
-        ["/usr/sbin/ip", "-json", *arguments], stdout=subprocess.PIPE, check=False, timeout=10
-    )
-    found: list[dict[str, Any]] = json.loads(shown.stdout or b"[]")
-    return found
 
 
 def _text(path: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,19 @@ class Outside:
 
 def look(bridge: str) -> Outside:
     """Ask the kernel. A host without a network yet has no addresses."""
+    return Outside(socket.gethostname(), addresses_of(ip("address", "show", "up", "scope", "global"), bridge))
+
+
+def ip(*arguments: str) -> list[dict[str, Any]]:
+    """What `ip -json` prints; nothing where it fails."""
     shown = subprocess.run(  # noqa: S603
-        ["/usr/sbin/ip", "-json", "address", "show", "up", "scope", "global"],
-        stdout=subprocess.PIPE,
-        check=False,
-        timeout=10,
+        ["/usr/sbin/ip", "-json", *arguments], stdout=subprocess.PIPE, check=False, timeout=10
     )
-    return Outside(socket.gethostname(), addresses_of(json.loads(shown.stdout or b"[]"), bridge))
+    found: list[dict[str, Any]] = json.loads(shown.stdout or b"[]")
+    return found
 
 
-def addresses_of(links: list[dict[str, object]], bridge: str) -> tuple[str, ...]:
+def addresses_of(links: list[dict[str, Any]], bridge: str) -> tuple[str, ...]:
     """Addresses out of `ip -json address`, without those of the appliances' bridge and temporary IPv6 ones."""
     found: list[tuple[str, str]] = []
     for link in links:

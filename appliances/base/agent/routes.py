@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from ipaddress import IPv4Network
 from typing import Any
 
+from appliances.base.agent import outside
 from appliances.base.agent.distribution import Network
 from appliances.base.agent.errors import AgentError
 
@@ -16,10 +15,7 @@ NOWHERE = ("blackhole", "unreachable", "prohibit", "throw")
 
 def overlapping(network: Network) -> list[str]:
     """Routes of the host into the appliances' range that do not lead over their bridge, as `10.0.0.0/8 by eth0`."""
-    shown = subprocess.run(
-        ["/usr/sbin/ip", "-4", "-json", "route", "show"], stdout=subprocess.PIPE, check=False, timeout=10
-    )
-    return overlaps(json.loads(shown.stdout or b"[]"), network)
+    return overlaps(outside.ip("-4", "route", "show"), network)
 
 
 def overlaps(routes: list[dict[str, Any]], network: Network) -> list[str]:
