@@ -50,7 +50,9 @@ def look(root: Path, bridge: str) -> dict[str, Any]:
         # systemd-timesyncd makes this file when it has set the clock
         "clock_synchronised": (root / "run/systemd/timesync/synchronized").exists(),
         "interfaces": [asdict(one) for one in interfaces(outside.ip("address", "show"), bridge)],
-        "gateways": gateways([one for family in ("-4", "-6") for one in outside.ip(family, "route", "show", "default")]),
+        "gateways": gateways(
+            [*outside.ip("-4", "route", "show", "default"), *outside.ip("-6", "route", "show", "default")]
+        ),
         "resolvers": resolvers(
             _text(root / "run/systemd/resolve/resolv.conf") or _text(root / "etc/resolv.conf"),
         ),
