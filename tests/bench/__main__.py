@@ -11,14 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from builder.workshop import require_root
-from tests.bench import agent, building, rpms, running
+from tests.bench import building, rpms, running
 from tests.bench.measure import Measure, table
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS: dict[str, Callable[[Path], list[Measure]]] = {
     "building": building.measure,
     "rpms": rpms.measure,
-    "agent": agent.measure,
     "running": running.measure,
 }
 

@@ -62,10 +62,11 @@ class Board:
     )
 
     def introduce(self, distribution: Distribution) -> None:
+        """Show the appliances of this distribution and no others; what is known of one stays."""
         with self._lock:
             self._status.distribution = {"name": distribution.name, "version": distribution.version}
-            if not self._status.appliances:
-                self._status.appliances = [absent(one) for one in distribution.appliances]
+            known = {one.name: one for one in self._status.appliances}
+            self._status.appliances = [known.get(one.name) or absent(one) for one in distribution.appliances]
 
     def progress(self, phase: Phase, done: int, total: int, text: str) -> None:
         with self._lock:
