@@ -113,7 +113,7 @@ class Billing:
         """End the web daemon as systemd does; it must obey within the unit's patience."""
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(timeout=60)
+            self.process.wait(timeout=20)
             self.process = None
 
     def close(self) -> None:
@@ -125,11 +125,11 @@ class Billing:
         return self.authority.allow("api-" + "-".join(scopes), "api", "olga", "Ольга Петрова", list(scopes))
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        return self.session.get(self.url + path, timeout=60, **options)
+        return self.session.get(self.url + path, timeout=15, **options)
 
     def api(self, method: str, path: str, *, token: str | None = None, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token or self.token(READ, WRITE)}", **options.pop("headers", {})}
-        return self.session.request(method, f"{self.url}/api/v1{path}", headers=headers, timeout=60, **options)
+        return self.session.request(method, f"{self.url}/api/v1{path}", headers=headers, timeout=15, **options)
 
     def create(self, contract: str, name: str, **more: str) -> dict[str, Any]:
         """Create a subscriber by the API."""

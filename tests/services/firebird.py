@@ -74,7 +74,7 @@ class FirebirdServer:
         self.process = subprocess.Popen(
             self._command(*drop, *shlex.split(self._unit("ExecStart"))), env=self._environment(), cwd="/"
         )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"firebird ended with {self.process.returncode}"
             try:

@@ -373,7 +373,7 @@ def test_twins_sent_at_the_same_time_make_one_subscriber(running: Billing) -> No
                 headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "twin"},
                 verify=str(running.configuration / "tls/ca.crt"),
                 proxies={"https": ""},
-                timeout=90,
+                timeout=30,
             )
         )
 
@@ -402,12 +402,12 @@ class Browser:
         self.send("/login", page, login="olga", password="secret")
 
     def get(self, path: str) -> requests.Response:
-        return self.session.get(self.billing.url + path, timeout=60)
+        return self.session.get(self.billing.url + path, timeout=15)
 
     def send(self, path: str, page: requests.Response, **fields: str) -> requests.Response:
         """Send the form of `page` with `fields`."""
         hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text))
-        return self.session.post(self.billing.url + path, data={**hidden, **fields}, timeout=60)
+        return self.session.post(self.billing.url + path, data={**hidden, **fields}, timeout=15)
 
 
 PERSON = {"contract": "2026-1", "kind": "person", "name": "Семёнов Пётр"}
@@ -465,7 +465,7 @@ def test_the_list_works_without_javascript_and_as_a_fragment(running: Billing) -
     assert "Иванов" in page
     assert "alert" not in page
     assert "&lt;script&gt;alert(1)" in browser.get("/").text
-    fragment = browser.session.get(f"{running.url}/?q=ива", headers={"HX-Request": "true"}, timeout=60).text
+    fragment = browser.session.get(f"{running.url}/?q=ива", headers={"HX-Request": "true"}, timeout=15).text
     assert fragment.lstrip().startswith('<div id="subscribers">')
     assert "<html" not in fragment
     assert "Nothing found" in browser.get("/?q=никого").text
@@ -525,7 +525,7 @@ def test_what_was_answered_survives_kill_9_of_firebird(running: Billing, firebir
                 f"{running.url}/api/v1/subscribers",
                 json={"contract": contract, "name": "Иванов Иван", "kind": "person", "phone": "89123456789"},
                 headers={"Authorization": f"Bearer {token}"},
-                timeout=90,
+                timeout=30,
             )
             assert response.status_code in (201, 503), response.text
             if response.status_code == 201:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 90.0  # seconds for a daemon to answer
+PATIENCE = 30.0  # seconds for a daemon to answer
 
 
 def free_port() -> int:
@@ -94,7 +94,7 @@ def running(appliance: str, etc: Path, port: int, log: Path, **environment: str)
             yield f"https://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=20)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, ca: Path, log: Path) -> None:
