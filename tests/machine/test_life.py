@@ -95,6 +95,14 @@ def test_the_installer_refuses_a_disk_with_data_without_its_word(by_cd: Installe
     assert 'put this line under [disk] in seed.toml: erase = "' in by_cd.refused["holds data"]
 
 
+def test_the_installer_refuses_a_disk_with_data_and_a_wrong_word(by_cd: Installed) -> None:
+    assert "and erase = 'WRONG1' is not its word" in by_cd.refused["wrong word"]
+
+
+def test_the_installer_refuses_a_selector_of_a_disk_that_cannot_be_used(by_cd: Installed) -> None:
+    assert "cannot be used: it is too small" in by_cd.refused["selector of the small disk"]
+
+
 def test_the_installer_refuses_a_selector_that_fits_no_disk(by_cd: Installed) -> None:
     assert "no disk fits the selector in seed.toml (serial = 'NOSUCHDISK')" in by_cd.refused["wrong selector"]
 

@@ -165,13 +165,10 @@ def _for_one(desired: DesiredInstance, actual: Actual) -> list[Action]:
 
 
 def _create(desired: DesiredInstance, actual: Actual, *, trust_image: bool = True) -> list[Action]:
-    """An image gets its name when all of it is on the disk: one without was cut short, whatever it is recorded as.
-
-    Appliances that share an image share its name too: that of the one for which it was imported.
-    """
+    """An image gets its name when all of it is on the disk: one without was cut short, whatever it is recorded as."""
     names = actual.images.get(desired.fingerprint)
     actions: list[Action] = []
-    if names is None or not any(name.startswith(ALIAS) for name in names) or not trust_image:
+    if names is None or ALIAS + desired.appliance not in names or not trust_image:
         if names is not None:
             actions.append(DeleteImage(desired.appliance, desired.fingerprint))
         actions.append(ImportImage(desired.appliance, desired.fingerprint))

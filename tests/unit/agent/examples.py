@@ -119,3 +119,33 @@ def installed(root: Path) -> Paths:
     paths.distribution.write_text(json.dumps(distribution_json()))
     paths.image_list.write_text(json.dumps(images_json()))
     return paths
+
+
+def network_json() -> dict[str, Any]:
+    """What GET /api/v1/network answers on a host of that distribution."""
+    return {
+        "range": "198.18.80.0/20",
+        "bridge": "asr0",
+        "host": "198.18.80.1",
+        "domain": "asrbox.internal",
+        "hostname": "box",
+        "addresses": ["192.0.2.10"],
+        "dropped": {"between": 2, "host": 1, "routed": 0},
+        "passes": [
+            {
+                "appliance": "asr_billing",
+                "endpoint": "web.auth",
+                "address": "198.18.82.2",
+                "port": 443,
+                "transport": "tcp",
+            },
+            {
+                "appliance": "base",
+                "endpoint": "agent.host",
+                "address": "198.18.80.1",
+                "port": 8443,
+                "transport": "tcp",
+            },
+        ],
+        "published": [{"port": 8442, "endpoint": "web.asr_billing"}],
+    }

@@ -15,7 +15,7 @@ from appliances.base.agent.distribution import Distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.tokens import ServiceToken, Verifier
-from tests.unit.agent.examples import distribution
+from tests.unit.agent.examples import distribution, network_json
 
 TOKEN = "t" * 43
 
@@ -61,32 +61,7 @@ class Backend:
         return self.known.newest_first()
 
     def network(self) -> dict[str, Any]:
-        return {
-            "range": "198.18.80.0/20",
-            "bridge": "asr0",
-            "host": "198.18.80.1",
-            "domain": "asrbox.internal",
-            "hostname": "box",
-            "addresses": ["192.0.2.10"],
-            "dropped": {"between": 2, "host": 1, "routed": 0},
-            "passes": [
-                {
-                    "appliance": "asr_billing",
-                    "endpoint": "web.auth",
-                    "address": "198.18.82.2",
-                    "port": 443,
-                    "transport": "tcp",
-                },
-                {
-                    "appliance": "base",
-                    "endpoint": "agent.host",
-                    "address": "198.18.80.1",
-                    "port": 8443,
-                    "transport": "tcp",
-                },
-            ],
-            "published": [{"port": 8442, "endpoint": "web.asr_billing"}],
-        }
+        return network_json()
 
     def usage(self) -> list[dict[str, Any]]:
         sample = {"at": "2026-11-23T08:00:00+00:00", "memory": 120 << 20, "cpu": 0.05, "processes": 31}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from appliances.common.client import EndpointError
+from tests.unit.agent.examples import network_json
 
 
 def daemon(name: str, address: str, port: int, title: dict[str, str], **changes: Any) -> dict[str, Any]:
@@ -72,32 +73,7 @@ class FakeAgent:
             {"name": "auth.web", "ok": True, "detail": "answers"},
         ]
         self.certificate: dict[str, Any] = {"own": True, "names": [], "issuer": None, "ends": None}
-        self.network: dict[str, Any] = {
-            "range": "198.18.80.0/20",
-            "bridge": "asr0",
-            "host": "198.18.80.1",
-            "domain": "asrbox.internal",
-            "hostname": "box",
-            "addresses": ["192.0.2.10"],
-            "dropped": {"between": 2, "host": 1, "routed": 0},
-            "passes": [
-                {
-                    "appliance": "asr_billing",
-                    "endpoint": "web.auth",
-                    "address": "198.18.82.2",
-                    "port": 443,
-                    "transport": "tcp",
-                },
-                {
-                    "appliance": "base",
-                    "endpoint": "agent.host",
-                    "address": "198.18.80.1",
-                    "port": 8443,
-                    "transport": "tcp",
-                },
-            ],
-            "published": [{"port": 8442, "endpoint": "web.asr_billing"}],
-        }
+        self.network = network_json()
         self.samples: list[dict[str, Any]] = []
         self.alarms: list[dict[str, Any]] = []
         self.operations: list[dict[str, Any]] = []

@@ -63,7 +63,7 @@ def main(context: click.Context) -> None:
 def status(obj: tuple[Paths, Client], as_json: bool) -> None:
     """Appliances, daemons, their addresses and how they are."""
     found = obj[1].get("/api/v1/status")
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.status(found))
+    _tell(found, as_json, show.status)
 
 
 @main.command()
@@ -82,7 +82,7 @@ def check(obj: tuple[Paths, Client]) -> None:
 def usage(obj: tuple[Paths, Client], as_json: bool) -> None:
     """Memory, processors and processes that each appliance uses, and may use."""
     found = obj[1].get("/api/v1/usage")
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.usage(found))
+    _tell(found, as_json, show.usage)
 
 
 @main.group(invoke_without_command=True)
@@ -92,7 +92,7 @@ def alarms(context: click.Context, as_json: bool) -> None:
     """What has been broken for so long that people were told. Exit code 1 when something is."""
     if context.invoked_subcommand is None:
         found = context.obj[1].get("/api/v1/alarms")
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.alarms(found))
+        _tell(found, as_json, show.alarms)
         if found["standing"]:
             raise SystemExit(1)
 
@@ -122,7 +122,7 @@ def alarms_test(obj: tuple[Paths, Client]) -> None:
 def operations(obj: tuple[Paths, Client], lines: int, as_json: bool) -> None:
     """What was done to this host, when and by whom."""
     found = obj[1].get("/api/v1/operations")[:lines]
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.operations(found))
+    _tell(found, as_json, show.operations)
 
 
 def _action(name: str, text: str) -> Callable[..., None]:
@@ -155,7 +155,7 @@ def plan(context: click.Context, as_json: bool) -> None:
     """What the plan file would change. Nothing is done: `asrctl apply` does it."""
     if context.invoked_subcommand is None:
         found = context.obj[1].get("/api/v1/plan")
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show.plan(found))
+        _tell(found, as_json, show.plan)
         if found["error"]:
             raise SystemExit(1)
 
@@ -304,6 +304,11 @@ def password(obj: tuple[Paths, Client]) -> None:
         click.echo("The first password has been changed and is no longer valid.")
     else:
         click.echo(f"Password:  {secret}")
+
+
+def _tell(found: Any, as_json: bool, show_it: Callable[[Any], str]) -> None:
+    """The agent's answer as JSON, or as people read it."""
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else show_it(found))
 
 
 def _path(target: str) -> str:
