@@ -215,7 +215,8 @@ class Image(Model):
     packages: PackageLists = Field(description="family → packages")
     python: list[str] = Field(default=[], description="Python packages, as wheels from the lock")
     remove: list[str] = Field(
-        default=[], description="patterns of files that packages bring and nobody needs once they are installed, from the root on"
+        default=[],
+        description="patterns of files that packages bring and nobody needs once they are installed, from the root on",
     )
 
 
