@@ -7,6 +7,7 @@ here. One client per thread. Only `instances` is used, which both daemons have.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -123,6 +124,30 @@ class Incus:
         space = (resources or {}).get("space") or {}
         total = int(space.get("total", 0))
         return (int(space.get("used", 0)), total) if total else None
+
+    def image_volumes(self, pool: str) -> set[str]:
+        """Fingerprints of the images that are unpacked in a pool: another container of one takes hardly any room."""
+        with self._explained("list the unpacked images"):
+            response = self._api().storage_pools[pool].volumes.image.get(params={"recursion": 1})
+            return {volume["name"] for volume in self._metadata(response)}
+
+    def volume_space(self, pool: str, name: str) -> tuple[int, int] | None:
+        """(used, most) bytes of a custom volume; None when it has no limit, or the daemon cannot tell."""
+        try:
+            node = self._api().storage_pools[pool].volumes.custom[name].state
+            usage = (self._maybe(node.get, "read the space of a volume") or {}).get("usage") or {}
+        except AgentError:  # a pool that does not count
+            return None
+        used, total = int(usage.get("used", 0)), int(usage.get("total", 0))
+        return (used, total) if total > 0 else None
+
+    def free_for_images(self) -> int | None:
+        """Free bytes of the disk that keeps the files of imported images; None when it cannot be told."""
+        folder = (self._socket or find_socket(dict(os.environ))).parent / "images"
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            return None
 
     def network(self, name: str) -> Json | None:
         return self._maybe(lambda: self._api().networks[name].get(), "read the network")
