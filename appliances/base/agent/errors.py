@@ -27,6 +27,16 @@ class AgentError(Exception):
         return self.sentence()
 
 
+def of_disk(error: OSError) -> AgentError:
+    """What the operating system refused, mostly because a disk is full, in the agent's words."""
+    where = f"{error.filename}: " if error.filename else ""
+    return AgentError(
+        f"{where}{error.strerror or error}",
+        step="write on this host's disk",
+        hint="look at: asrctl check, df -h /var/lib/asrbox; it then goes on by itself",
+    )
+
+
 class WrongSettings(AgentError):
     """Values that settings do not take; `fields` is setting → what it takes."""
 
