@@ -41,7 +41,7 @@ from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
-from appliances.base.agent.perform import PLAN, Performer
+from appliances.base.agent.perform import PLAN, RESUMED, Performer
 from appliances.base.agent.plan import changes
 from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.usage import EVERY, Usage
@@ -95,6 +95,8 @@ class Agent:
         converge.forget_mounts(self._paths)
         server.serve_socket(api.create_app(self, None), self._paths.socket)
         self._courier.start()
+        if self._performer.on_trial():
+            self._order("apply", PLAN, OWN_NAME, {RESUMED: True})
         threading.Thread(target=self._measure, name="usage", daemon=True).start()
         notify("READY=1")
         pause = 0.0
