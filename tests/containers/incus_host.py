@@ -19,7 +19,7 @@ from typing import Any
 
 INIT = Path(__file__).with_name("host_init.sh")
 NO_NETWORK = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
-PATH = "/usr/libexec/incus:/opt/asrbox/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/libexec/incus:/opt/asrbox/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON = "/opt/asrbox/bin/python"
 CGROUPS = Path("/sys/fs/cgroup")
 

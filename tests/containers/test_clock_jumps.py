@@ -15,33 +15,25 @@ from tests.containers.asking import appliance, until
 from tests.containers.incus_host import IncusHost
 
 HOUR, DAY = 3600, 86400
-LIBRARY = "/run/libfaketime.so"
+SHIFTED = Path(__file__).with_name("shifted_clock") / "sitecustomize.py"
 
 
 @pytest.fixture
 def set_clock(host: IncusHost) -> Iterator[Callable[[int], None]]:
     """Sets the clock of a running agent so many seconds off the true time. Nobody else's clock moves."""
-    [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
-    shutil.copyfile(library, host.path(LIBRARY))
-    offset = host.path("/run/faketime")
+    place = host.path("/run/asrbox-test")
+    place.mkdir()
+    shutil.copyfile(SHIFTED, place / SHIFTED.name)
 
     def set_it(seconds: int) -> None:
-        beside = offset.with_name("faketime.new")
-        beside.write_text(f"{seconds:+d}s\n")
-        beside.replace(offset)
+        (place / "new").write_text(str(seconds))
+        (place / "new").replace(place / "offset")
 
     set_it(0)
-    restart(
-        host,
-        LD_PRELOAD=LIBRARY,
-        FAKETIME_TIMESTAMP_FILE="/run/faketime",
-        FAKETIME_NO_CACHE="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-        FAKETIME_DONT_RESET="1",
-    )
+    restart(host, PYTHONPATH="/run/asrbox-test")
     yield set_it
     restart(host)
-    host.path(LIBRARY).unlink()
+    shutil.rmtree(place)
 
 
 def restart(host: IncusHost, **environment: str) -> None:

@@ -139,22 +139,3 @@ def test_a_new_image_waits_for_room_and_what_fails_in_the_middle_is_made_up_for(
     assert host.in_container("auth", "cat", "/etc/changed-in-a-full-pool").strip() == "changed"
     assert host.in_container("auth", "cat", AUTH_MARK).strip() == "precious"
     assert len(json.loads(host.incus("image", "list", "--format=json"))) == 3
-
-
-def test_a_volume_that_fills_up_is_told_in_good_time_and_grows_as_the_check_says(host: IncusHost) -> None:
-    filler = AUTH_MARK.rsplit("/", 1)[0] + "/filler"
-    size = int(json.loads(host.incus("query", "/1.0/storage-pools/asrbox/volumes/custom/auth-data"))["config"]["size"])
-    assert re.search(r"^ok +volume auth-data +\d+% of", host.asrctl("check").stdout, re.MULTILINE)
-    host.in_container("auth", "sh", "-c", f"head -c {size * 92 // 100} /dev/zero > {filler}; sync -f {filler}")
-    try:
-        checked = host.asrctl("check", check=False)
-        told = re.search(r"^FAILING +volume auth-data +.* enlarge it: (incus .*)$", checked.stdout, re.MULTILINE)
-        assert told, checked.stdout
-        assert appliance(host, "auth")["health"] == "ok", "it is told before anything stops"
-
-        host.run(told[1].split())
-
-        assert re.search(r"^ok +volume auth-data ", host.asrctl("check").stdout, re.MULTILINE)
-        assert "this host differs" not in host.asrctl("plan").stdout, "nobody sets it back"
-    finally:
-        host.in_container("auth", "rm", filler)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class AgentError(Exception):
     """Something the agent could not do.
@@ -28,7 +30,9 @@ class AgentError(Exception):
 
 
 def of_disk(error: OSError) -> AgentError:
-    """What the operating system refused, mostly because a disk is full, in the agent's words."""
+    """A disk that is full or takes no writes, in the agent's words. Any other error of the system is raised again."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        raise error
     where = f"{error.filename}: " if error.filename else ""
     return AgentError(
         f"{where}{error.strerror or error}",

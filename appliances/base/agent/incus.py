@@ -119,11 +119,19 @@ class Incus:
             self._done(self._api().storage_pools[name].delete(), 120)
 
     def pool_space(self, name: str) -> tuple[int, int] | None:
-        """(used, total) bytes of a pool; None when the daemon cannot tell."""
+        """(used, total) bytes of a pool; None when the daemon cannot tell.
+
+        Where the pool is a mounted file system (btrfs), the daemon counts room as free that only metadata may take:
+        half a gigabyte that no file gets. The file system itself tells better.
+        """
         resources = self._maybe(lambda: self._api().storage_pools[name].resources.get(), "read the space of the pool")
         space = (resources or {}).get("space") or {}
-        total = int(space.get("total", 0))
-        return (int(space.get("used", 0)), total) if total else None
+        used, total = int(space.get("used", 0)), int(space.get("total", 0))
+        place = self._folder() / "storage-pools" / name
+        if place.is_mount():
+            told = os.statvfs(place)
+            used = max(used, total - told.f_bavail * told.f_frsize)
+        return (used, total) if total else None
 
     def image_volumes(self, pool: str) -> set[str]:
         """Fingerprints of the images that are unpacked in a pool: another container of one takes hardly any room."""
@@ -143,9 +151,8 @@ class Incus:
 
     def free_for_images(self) -> int | None:
         """Free bytes of the disk that keeps the files of imported images; None when it cannot be told."""
-        folder = (self._socket or find_socket(dict(os.environ))).parent / "images"
         try:
-            return shutil.disk_usage(folder).free
+            return shutil.disk_usage(self._folder() / "images").free
         except OSError:
             return None
 
@@ -270,6 +277,10 @@ class Incus:
         text: str = node.get(is_api=False).content.decode(errors="replace")
         node.delete()
         return text
+
+    def _folder(self) -> Path:
+        """Where the daemon keeps what it has: its socket is there too."""
+        return (self._socket or find_socket(dict(os.environ))).parent
 
     def _api(self) -> Any:
         client = getattr(self._local, "client", None)
