@@ -72,7 +72,7 @@ class Daemon:
         return jsonify(type="error", error="Instance not found", error_code=404), 404
 
     def _volume_state(self, name: str) -> Response | tuple[Response, int]:
-        """As Incus 6.0 answers: of a pool that counts, of one without sizes, and of btrfs whose tools it cannot read."""
+        """As Incus 6.0 answers: where the pool counts, without a size, and of btrfs whose tools it cannot read."""
         if name == "uncounted":
             return jsonify(type="error", error="Quota not supported", error_code=500), 500
         usage = {"data": {"used": 10, "total": 100}, "unlimited": {"used": 10, "total": 0}}.get(name)
