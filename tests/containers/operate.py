@@ -78,7 +78,7 @@ TRIES = (
     Try("asrctl certificate install fullchain.pem privkey.pem", says=("Browsers see the certificate for isp.example",)),
     Try("asrctl certificate", says=("isp.example", r"valid until 20\d\d-")),
     Try("asrctl certificate remove", says=("the CA of this host signs",)),
-    Try("asrctl operations", says=("STARTED +ACTION +TARGET +BY +STATUS", "disable +base.web +root +done")),
+    Try("asrctl operations", says=("STARTED +ACTION +TARGET +BY +STATUS", "configure +base +root +done")),
     Try("asrctl operations --json", says=('"author": "root"',)),
     Try("asrctl password", says=("User: +administrator", r"Password: +\S{4}-\S{4}-\S{4}-\S{4}")),
 )

@@ -65,7 +65,8 @@ def test_a_clock_that_jumps_while_the_agent_runs_stops_nothing(
     for offset, way in ((-HOUR, "1 h back"), (DAY, "1 days 1 h forward"), (-730 * DAY, "2 years 1 days back")):
         set_clock(offset)
         until(partial(told, host, rf"^(ok|FAILING) +clock +the clock jumped {way}, to "))
-        assert (begins(host) == issued) == (abs(offset) < 2 * DAY), "renewed only when it is not valid"
+        assert offset < -DAY or begins(host) == issued, "renewed only when it is not valid"
+    until(lambda: begins(host) != issued)
     until(partial(told, host, r"^FAILING +clock .* this version was released on .* set it \(timedatectl set-time"))
     assert "the clock jumped 2 years 1 days back" in host.agent_log()
 

@@ -164,11 +164,14 @@ class Agent:
         """Carry out what was asked for, then one round."""
         while not self._queue.empty():
             self._perform(self._queue.get())
-        if jump := self._clock.look():
-            self._console.note(f"{jump}: certificates that are not valid at this time are renewed")
+        self._look_at_clock()
         healthy = self._convergence.round()
         notify(f"STATUS={self._board.read()['progress']['text']}")
         return healthy
+
+    def _look_at_clock(self) -> None:
+        if jump := self._clock.look():
+            self._console.note(f"{jump}: certificates that are not valid at this time are renewed")
 
     def _perform(self, operation: Operation) -> None:
         self._current = operation
@@ -324,6 +327,7 @@ class Agent:
         return split_cursor(ran.stdout, cursor)
 
     def check(self) -> list[dict[str, Any]]:
+        self._look_at_clock()
         return checks.run_all(self.status(), self._paths, self._incus, self._clock)
 
     def network(self) -> dict[str, Any]:

@@ -97,7 +97,6 @@ def _volume(incus: Incus, name: str) -> dict[str, Any] | None:
 
 
 def _clock(paths: Paths, clock: Clock) -> dict[str, Any]:
-    clock.look()
     released = datetime.date.fromisoformat(load_distribution(paths.distribution).released)
     now = datetime.datetime.now(datetime.UTC)
     return _check("clock", *judge(now, released, clock.recent(), machine.synchronised(Path("/"))))
