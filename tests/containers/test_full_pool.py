@@ -1,10 +1,15 @@
-"""A storage pool that is really full: what fails says so in one sentence, nothing is lost, and space mends it."""
+"""Containers are made and replaced while the storage pool is really full, or while the agent is killed.
+
+What fails says so in one sentence, nothing is lost, and the plan is reached in the end.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import random
 import re
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -138,4 +143,32 @@ def test_a_new_image_waits_for_room_and_what_fails_in_the_middle_is_made_up_for(
     until(lambda: well(host) and current_image(host) not in (None, old), 180)
     assert host.in_container("auth", "cat", "/etc/changed-in-a-full-pool").strip() == "changed"
     assert host.in_container("auth", "cat", AUTH_MARK).strip() == "precious"
+    assert len(json.loads(host.incus("image", "list", "--format=json"))) == 3
+
+
+UPGRADE = ("importing the image of auth", "stopping auth", "removing auth", "creating auth", "starting auth")
+
+
+def test_an_agent_that_is_killed_at_every_step_of_an_upgrade_ends_it_all_the_same(host: IncusHost) -> None:
+    chance = random.Random(4)
+    host.in_container("auth", "sh", "-c", f"echo precious > {AUTH_MARK}; sync")
+    old = current_image(host)
+    assert host.agent is not None
+    host.agent.kill()
+    change_image(host, "auth", "/etc/changed-while-killed")
+    for step in UPGRADE:
+        host.forget_console()
+        agent = host.start_agent()
+        until(partial(seen, host, step))
+        time.sleep(chance.uniform(0, 0.3))
+        agent.kill()
+
+    host.forget_console()
+    host.start_agent()
+    host.wait_ready()
+
+    assert current_image(host) not in (None, old)
+    assert host.in_container("auth", "cat", "/etc/changed-while-killed").strip() == "changed"
+    assert host.in_container("auth", "cat", AUTH_MARK).strip() == "precious"
+    assert sorted(one["name"] for one in instances(host)) == ["asr-billing", "auth", "base"]
     assert len(json.loads(host.incus("image", "list", "--format=json"))) == 3
