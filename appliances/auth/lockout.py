@@ -33,6 +33,7 @@ class Rule:
 # By login the wait stays short: otherwise anybody could lock the administrator out for hours by typing nonsense.
 BY_LOGIN = Rule(free=5, first=timedelta(seconds=5), longest=timedelta(minutes=1), forget=timedelta(hours=12))
 BY_ADDRESS = Rule(free=20, first=timedelta(seconds=15), longest=timedelta(minutes=15), forget=timedelta(hours=1))
+EARLY = timedelta(minutes=1)  # a time server may move the clock so far
 
 
 def count(store: Store, login: str, address: str, now: datetime) -> int | None:
@@ -45,6 +46,8 @@ def count(store: Store, login: str, address: str, now: datetime) -> int | None:
                 "SELECT * FROM attempt WHERE subject IN (?, ?)", tuple(subject for subject, _ in subjects)
             )
         }
+        # A failure in the future was noted by a clock that has been set back: it must not lock anybody out till then.
+        rows = {subject: row for subject, row in rows.items() if datetime.fromisoformat(row["last_at"]) <= now + EARLY}
         waits = [datetime.fromisoformat(row["blocked_until"]) - now for row in rows.values()]
         longest = max(waits, default=timedelta(0))
         if longest > timedelta(0):

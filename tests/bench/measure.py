@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-HEAD = """# Benchmarks
-
-Written by `make bench`. Ratios compare with raw work of the same content in the same run, so that they mean the same on
-another machine; seconds do not.
-
-Measured on {where}.
+# What is between these lines of docs/benchmarks.md is written by `make bench`; the rest is people's.
+BEGIN = "<!-- make bench: begin -->"
+END = "<!-- make bench: end -->"
+HEAD = """Measured on {where}.
 
 | what | value | unit | goal | |
 |---|---|---|---|---|
@@ -50,9 +48,21 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def table(measures: Sequence[Measure], where: str) -> str:
-    """docs/benchmarks.md."""
+    """The figures as Markdown. `where` says on what machine."""
     rows = []
     for m in measures:
         goal = "–" if m.goal is None else f"≤ {m.goal:g}"
         rows.append(f"| {m.name} | {m.value:g} | {m.unit} | {goal} | {'ok' if m.ok else 'missed'} |")
     return HEAD.format(where=where) + "\n".join(rows) + "\n"
+
+
+def page(text: str, measures: Sequence[Measure], where: str) -> str:
+    """docs/benchmarks.md with these figures; what people have written around them stays.
+
+    Raises ValueError when the lines that mark their place are not there, once each and in order.
+    """
+    before, begin, rest = text.partition(f"{BEGIN}\n")
+    _old, end, after = rest.partition(f"{END}\n")
+    if not begin or not end or BEGIN in _old + after or END in before + after:
+        raise ValueError(f"the page of the benchmarks needs one line {BEGIN!r} and after it one line {END!r}")
+    return f"{before}{begin}\n{table(measures, where)}\n{end}{after}"

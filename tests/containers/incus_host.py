@@ -19,7 +19,7 @@ from typing import Any
 
 INIT = Path(__file__).with_name("host_init.sh")
 NO_NETWORK = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
-PATH = "/usr/libexec/incus:/opt/asrbox/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/libexec/incus:/opt/asrbox/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON = "/opt/asrbox/bin/python"
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -117,13 +117,14 @@ class IncusHost:
 
     # the agent and asrctl -----------------------------------------------------------------------------------------
 
-    def start_agent(self) -> Inside:
-        environment = {"ASRBOX_POOL_DRIVER": "btrfs"}
+    def start_agent(self, **more: str) -> Inside:
+        """Start the agent, with `more` in its environment."""
+        environment = {"ASRBOX_POOL_DRIVER": "btrfs", **more}
         self.agent = self._spawn([PYTHON, "-m", "appliances.base.agent"], "agent.log", environment)
         return self.agent
 
     def agent_log(self) -> str:
-        return (self._state / "agent.log").read_text()
+        return self.log("agent.log")
 
     def asrctl(self, *arguments: str, check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:  # noqa: A002
         return self.run([PYTHON, "-m", "appliances.base.agent.asrctl", *arguments], check=check, input=input)
@@ -168,6 +169,13 @@ class IncusHost:
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
+
+    def begin(self, argv: list[str], log: str) -> Inside:
+        """Start a program in the host; what it prints is added to a file that `log()` reads."""
+        return self._spawn(argv, log, {})
+
+    def log(self, name: str) -> str:
+        return (self._state / name).read_text()
 
     def incus(self, *arguments: str, input: str = "") -> str:  # noqa: A002
         return self.run(["incus", *arguments], input=input).stdout

@@ -381,7 +381,7 @@ def change_image(host: IncusHost, name: str, path: str) -> None:
             "sh",
             "-ec",
             f"""
-            mkdir /run/change; cd /run/change; mkdir old upper work new
+            rm -rf /run/change; mkdir /run/change; cd /run/change; mkdir old upper work new
             mount -t squashfs -o loop,ro /var/lib/asrbox/images/images.squashfs old
             mount -t overlay overlay -o lowerdir=old,upperdir=upper,workdir=work new
             echo changed > new/{name}/rootfs{path}

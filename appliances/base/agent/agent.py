@@ -32,15 +32,16 @@ from appliances.base.agent import (
 from appliances.base.agent.alarms import Alarms, Channel
 from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import Board
+from appliances.base.agent.clock import Clock
 from appliances.base.agent.console import Console
 from appliances.base.agent.courier import Courier
 from appliances.base.agent.distribution import Appliance, load_distribution
-from appliances.base.agent.errors import AgentError, WrongSettings
+from appliances.base.agent.errors import AgentError, WrongSettings, of_disk
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
-from appliances.base.agent.perform import PLAN, Performer
+from appliances.base.agent.perform import PLAN, RESUMED, Performer
 from appliances.base.agent.plan import changes
 from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.usage import EVERY, Usage
@@ -71,6 +72,7 @@ class Agent:
         self._alarms = Alarms(paths.alarms)
         self._courier = Courier(self._alarms, self._channels, self._console.note)
         self._checked = 0.0
+        self._clock = Clock()
         self._usage = Usage()
         self._convergence = converge.Convergence(
             paths,
@@ -93,6 +95,8 @@ class Agent:
         converge.forget_mounts(self._paths)
         server.serve_socket(api.create_app(self, None), self._paths.socket)
         self._courier.start()
+        if self._performer.on_trial():
+            self._order("apply", PLAN, OWN_NAME, {RESUMED: True})
         threading.Thread(target=self._measure, name="usage", daemon=True).start()
         notify("READY=1")
         pause = 0.0
@@ -101,17 +105,25 @@ class Agent:
             self._wake.wait(pause)
             self._wake.clear()
             began = time.monotonic()
-            try:
-                healthy = self._turn()
+            healthy = self._attempt()
+            if healthy is None:
+                pause, retry = retry, min(retry * 2, LONGEST_RETRY)
+            else:
                 retry = UNTIL_HEALTHY
                 # On a slow machine looking takes long, and those that are looked at need the processor to start.
                 took = time.monotonic() - began
                 pause = BETWEEN_ROUNDS if healthy else min(max(UNTIL_HEALTHY, took), BETWEEN_ROUNDS)
-            except AgentError as error:
-                self._fail(error.sentence())
-                pause, retry = retry, min(retry * 2, LONGEST_RETRY)
-
             self._consider()
+
+    def _attempt(self) -> bool | None:
+        """One turn; None when it could not be made. Then the board and the console say why."""
+        try:
+            return self._turn()
+        except AgentError as error:
+            self._fail(error.sentence())
+        except OSError as error:
+            self._fail(of_disk(error).sentence())
+        return None
 
     def _measure(self) -> None:
         """Sample what the appliances use, for ever."""
@@ -132,8 +144,8 @@ class Agent:
             after = float(settings.get("alarm_after_minutes", 5)) * 60
             if self._alarms.consider(self.check(), after, list(self._channels())):
                 self._courier.nudge()
-        except AgentError as error:
-            self._console.note(f"the checks for alarms could not be made: {error.sentence()}")
+        except (AgentError, OSError) as error:
+            self._console.note(f"the checks for alarms could not be made: {error}")
 
     def _alarm_settings(self) -> dict[str, Any]:
         """The settings of the appliance that declares those of alarms; none when this distribution has no such."""
@@ -152,9 +164,14 @@ class Agent:
         """Carry out what was asked for, then one round."""
         while not self._queue.empty():
             self._perform(self._queue.get())
+        self._look_at_clock()
         healthy = self._convergence.round()
         notify(f"STATUS={self._board.read()['progress']['text']}")
         return healthy
+
+    def _look_at_clock(self) -> None:
+        if jump := self._clock.look():
+            self._console.note(f"{jump}: certificates that are not valid at this time are renewed")
 
     def _perform(self, operation: Operation) -> None:
         self._current = operation
@@ -163,6 +180,8 @@ class Agent:
             self._operations.finish(operation)
         except AgentError as error:
             self._operations.fail(operation, error.sentence())
+        except OSError as error:
+            self._operations.fail(operation, of_disk(error).sentence())
         finally:
             self._current = None
 
@@ -308,7 +327,8 @@ class Agent:
         return split_cursor(ran.stdout, cursor)
 
     def check(self) -> list[dict[str, Any]]:
-        return checks.run_all(self.status(), self._paths, self._incus)
+        self._look_at_clock()
+        return checks.run_all(self.status(), self._paths, self._incus, self._clock)
 
     def network(self) -> dict[str, Any]:
         """The appliances' network: its addresses, what may pass and what was dropped, what is published where."""

@@ -133,10 +133,11 @@ class Alarms:
         self._save()
 
     def _save(self) -> None:
-        files.folder(self._path.parent, mode=0o700)
         standing = [asdict(alarm) for alarm in self._standing.values()]
         waiting = [asdict(message) for message in self._waiting]
-        files.write_json(self._path, {"standing": standing, "waiting": waiting}, mode=0o600)
+        with contextlib.suppress(OSError):  # a full disk is just what has to be told
+            files.folder(self._path.parent, mode=0o700)
+            files.write_json(self._path, {"standing": standing, "waiting": waiting}, mode=0o600)
 
 
 def _text_of_now() -> str:

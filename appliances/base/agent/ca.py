@@ -19,6 +19,8 @@ AUTHORITY_DAYS = 20 * 365
 DAEMON_DAYS = 800  # below the 825 days that browsers accept
 RENEW_BEFORE = datetime.timedelta(days=30)
 CLOCK_SKEW = datetime.timedelta(days=2)
+# From before any clock that a machine may have: whoever's clock is behind still believes the authority.
+BEGIN = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 
 _Key = ec.EllipticCurvePrivateKey
 
@@ -36,11 +38,15 @@ class Authority:
 
     def __init__(self, folder: Path, title: str, released: datetime.date, now: datetime.datetime) -> None:
         self.folder = files.folder(folder, mode=0o700)
+        # As the clock has it, right or wrong: by it the certificates are judged, and renewed when it has been set.
+        self.now = max(now, BEGIN)
         # The clock of a machine without battery starts years ago: time before the release is never true.
-        self.now = max(now, datetime.datetime.combine(released, datetime.time(), datetime.UTC))
+        self._true_now = max(now, datetime.datetime.combine(released, datetime.time(), datetime.UTC))
         self._title = title
-        self._begin = datetime.datetime.combine(released, datetime.time(), datetime.UTC) - CLOCK_SKEW
-        self._key, self.certificate = self._load() or self._make()
+        self._key, self.certificate = self._load() or self._make(ec.generate_private_key(ec.SECP256R1()))
+        if not self._lives(self.certificate):
+            # The same key and name: whoever believes the certificate before this one believes this one too.
+            self._key, self.certificate = self._make(self._key)
 
     @property
     def pem(self) -> bytes:
@@ -54,8 +60,9 @@ class Authority:
     def ensure(self, certificate: Path, key: Path, subject: Subject, *, mode: int = 0o600, gid: int = 0) -> bool:
         """Make sure that a valid certificate for `subject` exists; returns whether a new one was written.
 
-        A new one is made when there is none, when it ends within 30 days, when it lacks a name or address of
-        `subject`, or when another CA signed it. The key is written first: a power cut in between is seen next time.
+        A new one is made when there is none, when it ends within 30 days or has not begun, when it lacks a name or
+        address of `subject`, when another CA signed it or when the CA's certificate was renewed.
+        The key is written first: a power cut in between is seen next time.
         """
         if self._is_good(certificate, key, subject):
             return False
@@ -100,16 +107,18 @@ class Authority:
             return None
         return key, certificate
 
-    def _make(self) -> tuple[_Key, x509.Certificate]:
-        key = ec.generate_private_key(ec.SECP256R1())
+    def _lives(self, certificate: x509.Certificate) -> bool:
+        return certificate.not_valid_before_utc <= self.now < certificate.not_valid_after_utc - RENEW_BEFORE
+
+    def _make(self, key: _Key) -> tuple[_Key, x509.Certificate]:
         certificate = (
             x509.CertificateBuilder()
             .subject_name(_name(self._title))
             .issuer_name(_name(self._title))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(self._begin)
-            .not_valid_after(self.now + datetime.timedelta(days=AUTHORITY_DAYS))
+            .not_valid_before(BEGIN)
+            .not_valid_after(self._true_now + datetime.timedelta(days=AUTHORITY_DAYS))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs_certificates=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -121,15 +130,17 @@ class Authority:
 
     def _is_good(self, certificate: Path, key: Path, subject: Subject) -> bool:
         try:
-            held = x509.load_pem_x509_certificate(certificate.read_bytes())
+            pem = certificate.read_bytes()
+            held = x509.load_pem_x509_certificate(pem)
             private = serialization.load_pem_private_key(key.read_bytes(), None)
             held.verify_directly_issued_by(self.certificate)
         except Exception:  # whatever is unreadable, foreign or half written is replaced
             return False
         if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != held.public_key():
             return False
-        lives = held.not_valid_before_utc <= self.now < held.not_valid_after_utc - RENEW_BEFORE
-        return lives and _covers(held, subject)
+        if not pem.endswith(self.pem):
+            return False
+        return self._lives(held) and _covers(held, subject)
 
 
 def _covers(certificate: x509.Certificate, subject: Subject) -> bool:

@@ -10,13 +10,15 @@ from typing import Any
 
 from cryptography import x509
 
-from appliances.base.agent import firewall, outsidecert, routes
+from appliances.base.agent import firewall, machine, outsidecert, routes
 from appliances.base.agent.board import WELL_ENOUGH
+from appliances.base.agent.clock import Clock, judge
 from appliances.base.agent.distribution import load_distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.preseed import POOL
+from appliances.base.agent.space import remedy
 
 FULL = 0.9  # a file system or pool fuller than this is reported
 SHORT = 0.95  # memory that is used more than this is reported
@@ -24,9 +26,9 @@ EARLIEST = datetime.timedelta(days=30)
 RENEWED = datetime.timedelta(days=14)  # a certificate that somebody renews has been by then
 
 
-def run_all(status: dict[str, Any], paths: Paths, incus: Incus) -> list[dict[str, Any]]:
+def run_all(status: dict[str, Any], paths: Paths, incus: Incus, clock: Clock) -> list[dict[str, Any]]:
     """`[{name, ok, detail}]`: what the host needs, then every daemon that should run."""
-    found = [_agent(status), *_disk(paths), _memory(), _pool(incus), _authority(paths)]
+    found = [_agent(status), *_disk(paths), _memory(), *_storage(incus), _clock(paths, clock), _authority(paths)]
     found += [*_outside(paths), _firewall(), *_routes(paths)]
     for appliance in status["appliances"]:
         if appliance["state"] == "disabled":
@@ -63,15 +65,41 @@ def _memory(meminfo: Path = Path("/proc/meminfo")) -> dict[str, Any]:
     return _check("memory", used / total < SHORT, _space(used, total))
 
 
-def _pool(incus: Incus) -> dict[str, Any]:
+def _storage(incus: Incus) -> list[dict[str, Any]]:
+    """The pool, and every volume that has a limit of its own: either may run full, and stops what writes there."""
     try:
-        space = incus.pool_space(POOL)
+        return [_pool(incus), *(one for name in sorted(incus.volumes(POOL)) if (one := _volume(incus, name)))]
     except AgentError as error:
-        return _check("storage pool", False, error.message)
+        return [_check("storage pool", False, error.message)]
+
+
+def _pool(incus: Incus) -> dict[str, Any]:
+    space = incus.pool_space(POOL)
     if space is None:
         return _check("storage pool", False, f"Incus has no storage pool {POOL}")
     used, total = space
-    return _check("storage pool", used / total < FULL, _space(used, total))
+    if used / total < FULL:
+        return _check("storage pool", True, _space(used, total))
+    pool = incus.pool(POOL) or {}
+    hint = remedy(pool.get("driver", ""), pool.get("config") or {}, int(used - total * FULL))
+    return _check("storage pool", False, f"{_space(used, total)}: {hint}")
+
+
+def _volume(incus: Incus, name: str) -> dict[str, Any] | None:
+    space = incus.volume_space(POOL, name)
+    if space is None:
+        return None
+    used, total = space
+    if used / total < FULL:
+        return _check(f"volume {name}", True, _space(used, total))
+    hint = f"enlarge it: incus storage volume set {POOL} {name} size={(total >> 30) + 2}GiB"
+    return _check(f"volume {name}", False, f"{_space(used, total)}: {hint}")
+
+
+def _clock(paths: Paths, clock: Clock) -> dict[str, Any]:
+    released = datetime.date.fromisoformat(load_distribution(paths.distribution).released)
+    now = datetime.datetime.now(datetime.UTC)
+    return _check("clock", *judge(now, released, clock.recent(), machine.synchronised(Path("/"))))
 
 
 def _authority(paths: Paths) -> dict[str, Any]:
@@ -82,7 +110,7 @@ def _authority(paths: Paths) -> dict[str, Any]:
     end = certificate.not_valid_after_utc
     now = datetime.datetime.now(datetime.UTC)
     if now < certificate.not_valid_before_utc:
-        return _check("certificate authority", False, "the clock of this machine is before the release")
+        return _check("certificate authority", False, f"not valid before {certificate.not_valid_before_utc:%Y-%m-%d}")
     return _check("certificate authority", end - now > EARLIEST, f"valid until {end:%Y-%m-%d}")
 
 

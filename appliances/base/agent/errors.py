@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class AgentError(Exception):
     """Something the agent could not do.
@@ -25,6 +27,18 @@ class AgentError(Exception):
 
     def __str__(self) -> str:
         return self.sentence()
+
+
+def of_disk(error: OSError) -> AgentError:
+    """A disk that is full or takes no writes, in the agent's words. Any other error of the system is raised again."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        raise error
+    where = f"{error.filename}: " if error.filename else ""
+    return AgentError(
+        f"{where}{error.strerror or error}",
+        step="write on this host's disk",
+        hint="look at: asrctl check, df -h /var/lib/asrbox; it then goes on by itself",
+    )
 
 
 class WrongSettings(AgentError):

@@ -27,12 +27,14 @@ from appliances.base.agent.reconcile import (
     CreateVolume,
     DeleteImage,
     ImportImage,
+    MakeRoom,
     RemoveInstance,
     StartInstance,
     StopInstance,
     UpdateInstance,
     obsolete_devices,
 )
+from appliances.base.agent.space import Space
 
 
 def observe(incus: Incus) -> Actual:
@@ -81,6 +83,7 @@ class Executor:
         self._announcing = threading.Lock()
         self._begun = 0
         self._works: dict[str, Future[AgentError | None]] = {}
+        self._space = Space(incus)
 
     def execute(self, actions: list[Action]) -> list[AgentError]:
         """Do them all; returns the errors, at most one per appliance."""
@@ -96,17 +99,23 @@ class Executor:
 
     def _work(self, actions: list[Action]) -> AgentError | None:
         """Everything of one appliance; the error that ended it early."""
-        for action in actions:
-            if isinstance(action, StartInstance):
-                self._await(action.after)
-            with self._announcing:
-                self._announce(self._begun, action)
-                self._begun += 1
-            try:
-                self._do(action)
-            except AgentError as error:
-                return error
+        name = actions[0].appliance
+        try:
+            for action in actions:
+                self._take(action)
+        except AgentError as error:
+            return self._space.explained(error, isinstance(action, ImportImage))
+        finally:
+            self._space.release(name)
         return None
+
+    def _take(self, action: Action) -> None:
+        if isinstance(action, StartInstance):
+            self._await(action.after)
+        with self._announcing:
+            self._announce(self._begun, action)
+            self._begun += 1
+        self._do(action)
 
     def _await(self, appliances: tuple[str, ...]) -> None:
         for name in appliances:
@@ -120,12 +129,15 @@ class Executor:
                 raise AgentError(message, appliance=name, step="reconcile", hint=hint)
             case DeleteImage(fingerprint=fingerprint):
                 self._incus.delete_image(fingerprint)
+            case MakeRoom(stored=stored):
+                self._space.reserve(self._images.of(name), stored=stored)
             case ImportImage():
                 images.import_image(self._incus, self._image_mount(), self._images.of(name))
             case CreateVolume(volume=volume, size=size):
                 self._incus.create_volume(POOL, volume, {"size": str(size)}, appliance=name)
             case CreateInstance():
                 self._create(self._desired[name])
+                self._space.release(name)  # before anybody waits for anybody
             case UpdateInstance():
                 self._update(self._desired[name])
             case StopInstance(instance=instance):

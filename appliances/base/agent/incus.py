@@ -7,6 +7,7 @@ here. One client per thread. Only `instances` is used, which both daemons have.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -118,11 +119,42 @@ class Incus:
             self._done(self._api().storage_pools[name].delete(), 120)
 
     def pool_space(self, name: str) -> tuple[int, int] | None:
-        """(used, total) bytes of a pool; None when the daemon cannot tell."""
+        """(used, total) bytes of a pool; None when the daemon cannot tell.
+
+        Where the pool is a mounted file system (btrfs), the daemon counts room as free that only metadata may take:
+        half a gigabyte that no file gets. The file system itself tells better.
+        """
         resources = self._maybe(lambda: self._api().storage_pools[name].resources.get(), "read the space of the pool")
         space = (resources or {}).get("space") or {}
-        total = int(space.get("total", 0))
-        return (int(space.get("used", 0)), total) if total else None
+        used, total = int(space.get("used", 0)), int(space.get("total", 0))
+        place = self._folder() / "storage-pools" / name
+        if place.is_mount():
+            told = os.statvfs(place)
+            used = max(used, total - told.f_bavail * told.f_frsize)
+        return (used, total) if total else None
+
+    def image_volumes(self, pool: str) -> set[str]:
+        """Fingerprints of the images that are unpacked in a pool: another container of one takes hardly any room."""
+        with self._explained("list the unpacked images"):
+            response = self._api().storage_pools[pool].volumes.image.get(params={"recursion": 1})
+            return {volume["name"] for volume in self._metadata(response)}
+
+    def volume_space(self, pool: str, name: str) -> tuple[int, int] | None:
+        """(used, most) bytes of a custom volume; None when it has no limit, or the daemon cannot tell."""
+        try:
+            node = self._api().storage_pools[pool].volumes.custom[name].state
+            usage = (self._maybe(node.get, "read the space of a volume") or {}).get("usage") or {}
+        except AgentError:  # a pool that does not count
+            return None
+        used, total = int(usage.get("used", 0)), int(usage.get("total", 0))
+        return (used, total) if total > 0 else None
+
+    def free_for_images(self) -> int | None:
+        """Free bytes of the disk that keeps the files of imported images; None when it cannot be told."""
+        try:
+            return shutil.disk_usage(self._folder() / "images").free
+        except OSError:
+            return None
 
     def network(self, name: str) -> Json | None:
         return self._maybe(lambda: self._api().networks[name].get(), "read the network")
@@ -245,6 +277,10 @@ class Incus:
         text: str = node.get(is_api=False).content.decode(errors="replace")
         node.delete()
         return text
+
+    def _folder(self) -> Path:
+        """Where the daemon keeps what it has: its socket is there too."""
+        return (self._socket or find_socket(dict(os.environ))).parent
 
     def _api(self) -> Any:
         client = getattr(self._local, "client", None)

@@ -47,8 +47,7 @@ def look(root: Path, bridge: str) -> dict[str, Any]:
         "booted_at": datetime.datetime.fromtimestamp(booted, datetime.UTC).isoformat(timespec="seconds"),
         "load": [round(one, 2) for one in os.getloadavg()],
         "processors": os.cpu_count() or 1,
-        # systemd-timesyncd makes this file when it has set the clock
-        "clock_synchronised": (root / "run/systemd/timesync/synchronized").exists(),
+        "clock_synchronised": synchronised(root),
         "interfaces": [asdict(one) for one in interfaces(outside.ip("address", "show"), bridge)],
         "gateways": gateways(
             [*outside.ip("-4", "route", "show", "default"), *outside.ip("-6", "route", "show", "default")]
@@ -58,6 +57,11 @@ def look(root: Path, bridge: str) -> dict[str, Any]:
         ),
         "people": [asdict(one) for one in people(root)],
     }
+
+
+def synchronised(root: Path) -> bool:
+    """Whether a time server has set the clock: systemd-timesyncd makes this file then."""
+    return (root / "run/systemd/timesync/synchronized").exists()
 
 
 def system(os_release: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import secrets
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from appliances.base.agent import files
+from appliances.base.agent.errors import of_disk
 
 KEPT = 200
 LOG_LINES = 500
+_MOMENT = "%Y%m%d-%H%M%S-%f"
 INTERRUPTED = "the agent was restarted meanwhile; what is missing is made up for by itself"
 
 
@@ -51,31 +54,43 @@ class Operations:
                 self.fail(operation, INTERRUPTED)
 
     def begin(self, action: str, target: str, author: str, arguments: dict[str, Any] | None = None) -> Operation:
-        """A new running operation, already on the disk."""
+        """A new running operation, already on the disk. Raises AgentError when the disk does not take it."""
         with self._lock:
             now = datetime.datetime.now(datetime.UTC)
-            identity = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+            identity = self._identity(now)
             operation = Operation(identity, action, target, author, _text(now), arguments=arguments or {})
+            try:
+                self._save(operation)
+            except OSError as error:
+                raise of_disk(error) from error
             self._all[identity] = operation
-            self._save(operation)
             for old in sorted(self._all)[:-KEPT]:
                 if self._all[old].status != "running":
                     del self._all[old]
                     (self._folder / f"{old}.json").unlink(missing_ok=True)
             return operation
 
+    def _identity(self, now: datetime.datetime) -> str:
+        """Sorts behind every other, also when the clock was set back: the newest are kept, and shown first."""
+        moment = f"{now:{_MOMENT}}"
+        newest = max(self._all, default="")[: len(moment)]
+        if moment <= newest:
+            later = datetime.datetime.strptime(newest, _MOMENT) + datetime.timedelta(microseconds=1)  # noqa: DTZ007
+            moment = f"{later:{_MOMENT}}"
+        return f"{moment}-{secrets.token_hex(2)}"
+
     def say(self, operation: Operation, text: str) -> None:
         """Add a line to the log of an operation."""
         with self._lock:
             if operation.log[-1:] != [text]:
                 operation.log = [*operation.log, text][-LOG_LINES:]
-                self._save(operation)
+                self._note(operation)
 
     def resume(self, operation: Operation) -> None:
         """What has failed is tried again: the operation runs on."""
         with self._lock:
             operation.status, operation.error, operation.ended_at = "running", None, None
-            self._save(operation)
+            self._note(operation)
 
     def finish(self, operation: Operation) -> None:
         self._end(operation, "done", None)
@@ -96,6 +111,11 @@ class Operations:
             operation.status = status
             operation.error = error
             operation.ended_at = _text(datetime.datetime.now(datetime.UTC))
+            self._note(operation)
+
+    def _note(self, operation: Operation) -> None:
+        """Save it if that is possible: what is being done goes on without a line about it."""
+        with contextlib.suppress(OSError):
             self._save(operation)
 
     def _save(self, operation: Operation) -> None:

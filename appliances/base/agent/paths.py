@@ -84,6 +84,11 @@ class Paths:
         return self.state / "plans"
 
     @property
+    def trial(self) -> Path:
+        """Which plan was just brought into force, until it is known whether that went well."""
+        return self.state / "plan-on-trial.json"
+
+    @property
     def restarts(self) -> Path:
         """One file for each daemon that has to be restarted for a setting, `<appliance>.<daemon>`."""
         return self.state / "restarts"

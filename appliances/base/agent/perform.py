@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from appliances.base.agent import secretstore
-from appliances.base.agent.applied import PlanStore
+from appliances.base.agent.applied import Applied, PlanStore
 from appliances.base.agent.board import WELL_ENOUGH, Board
 from appliances.base.agent.distribution import Appliance, Daemon, Distribution, load_distribution
 from appliances.base.agent.errors import AgentError
@@ -19,6 +19,7 @@ from appliances.base.agent.paths import Paths
 from appliances.base.agent.plan import Plan, changes
 from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.settings import Value
+from appliances.base.agent.trial import Trial
 
 if TYPE_CHECKING:
     from appliances.base.agent.converge import Convergence
@@ -29,6 +30,7 @@ HOPELESS = 60.0  # seconds after its first failure at which a daemon that has fa
 LOOK = 1.0
 OFF = ("stop", "disable")
 PLAN = "plan"  # the target of `apply`
+RESUMED = "resumed"  # argument of an `apply` that an earlier agent began
 
 
 class Performer:
@@ -53,6 +55,7 @@ class Performer:
         self._safe = safe
         self._convergence = convergence
         self._say = say
+        self._trial = Trial(paths.trial)
 
     def perform(self, operation: Operation) -> None:
         """Do what an operation asks for and wait for the result.
@@ -63,6 +66,9 @@ class Performer:
         """
         action, author = operation.action, operation.author
         distribution = load_distribution(self._paths.distribution)
+        if operation.arguments.get(RESUMED):
+            self._resume(distribution, author)
+            return
         if action == "apply":
             self._bring(self._plans.draft(distribution), distribution, author)
             return
@@ -101,17 +107,40 @@ class Performer:
                 self._name_consumers(distribution.appliance(name), distribution)
             if plan.enabled(name) and not before.plan.enabled(name):
                 self._held.release(name)
+        self._trial.begin(before.number, set(told))
         applied = self._plans.apply(plan, author)
         self._say(f"plan {applied.number} is in force")
-        problem = self._unsettled(set(told))
+        self._judge(before, applied, set(told), author)
+
+    def on_trial(self) -> bool:
+        """Whether an agent was killed before it knew how a plan went that it had brought into force."""
+        return self._trial.read() is not None
+
+    def _resume(self, distribution: Distribution, author: str) -> None:
+        """Go on where that agent stopped. Raises AgentError when the plan was taken back."""
+        noted = self._trial.read()
+        applied = self._plans.current(distribution)
+        if noted is None or applied.number == noted[0]:
+            self._trial.end()  # it was killed before the new plan came into force
+            return
+        before = next((one for one in self._plans.history() if one.number == noted[0]), None)
+        if before is not None:
+            self._judge(before, applied, noted[1] & {one.name for one in distribution.appliances}, author)
+        self._trial.end()
+
+    def _judge(self, before: Applied, applied: Applied, names: set[str], author: str) -> None:
+        """Wait until what a plan changed is well; otherwise bring the one before it back, and raise AgentError."""
+        problem = self._unsettled(names)
         if problem is None:
+            self._trial.end()
             return
         back = self._plans.apply(before.plan, author)
+        self._trial.end()
         self._say(f"{problem}: what plan {before.number} said is in force again, as plan {back.number}")
-        self._unsettled(set(told))
+        self._unsettled(names)
         raise AgentError(
             f"plan {applied.number} was taken back: {problem}",
-            hint=f"see: asrctl logs {next(iter(told), '')}",
+            hint=f"see: asrctl logs {next(iter(sorted(names)), '')}",
         )
 
     def _unsettled(self, names: set[str]) -> str | None:

@@ -65,6 +65,17 @@ class DeleteImage(Action):
 
 
 @dataclass(frozen=True)
+class MakeRoom(Action):
+    """Nothing that an appliance has is given up before there is room for what comes instead."""
+
+    fingerprint: str
+    stored: bool
+
+    def __str__(self) -> str:
+        return f"looking for room for {self.appliance}"
+
+
+@dataclass(frozen=True)
 class ImportImage(Action):
     fingerprint: str
 
@@ -153,26 +164,33 @@ def _for_one(desired: DesiredInstance, actual: Actual) -> list[Action]:
     if not desired.enabled:
         return [StopInstance(desired.appliance, found.name)] if found is not None and found.running else []
     if found is None:
-        return _create(desired, actual)
+        return [*_image(desired, actual), *_create(desired, actual)]
     if found.fingerprint is None:
         # The power went while it was made. Its image may be unpacked halfway in the pool: take that away too.
         removal = _remove(desired.appliance, found, "it was half made")
-        return [*removal, *_create(desired, actual, trust_image=False)]
+        return [*removal, *_image(desired, actual, trust_image=False), *_create(desired, actual)]
     if found.fingerprint != desired.fingerprint:
+        # The old one runs until the new image is there and has room: a damaged image or a full pool costs nothing.
         removal = _remove(desired.appliance, found, "there is a new image")
-        return [*removal, *_create(desired, actual)]
+        return [*_image(desired, actual), *removal, *_create(desired, actual)]
     return _adjust(desired, found, actual)
 
 
-def _create(desired: DesiredInstance, actual: Actual, *, trust_image: bool = True) -> list[Action]:
+def _image(desired: DesiredInstance, actual: Actual, *, trust_image: bool = True) -> list[Action]:
     """An image gets its name when all of it is on the disk: one without was cut short, whatever it is recorded as."""
     names = actual.images.get(desired.fingerprint)
+    if names is not None and ALIAS + desired.appliance in names and trust_image:
+        return [MakeRoom(desired.appliance, desired.fingerprint, stored=True)]
     actions: list[Action] = []
-    if names is None or ALIAS + desired.appliance not in names or not trust_image:
-        if names is not None:
-            actions.append(DeleteImage(desired.appliance, desired.fingerprint))
-        actions.append(ImportImage(desired.appliance, desired.fingerprint))
-    actions += _missing_volumes(desired, actual)
+    if names is not None:
+        actions.append(DeleteImage(desired.appliance, desired.fingerprint))
+    actions.append(MakeRoom(desired.appliance, desired.fingerprint, stored=False))
+    actions.append(ImportImage(desired.appliance, desired.fingerprint))
+    return actions
+
+
+def _create(desired: DesiredInstance, actual: Actual) -> list[Action]:
+    actions = _missing_volumes(desired, actual)
     actions.append(CreateInstance(desired.appliance))
     if desired.running:
         actions.append(StartInstance(desired.appliance, desired.after))

@@ -228,8 +228,7 @@ class Agent:
 
     def operations(self) -> list[Operation]:
         """Newest first."""
-        found = [Operation.model_validate(one) for one in self._client.get("operations")]
-        return sorted(found, key=lambda one: (one.started_at, one.id), reverse=True)
+        return [Operation.model_validate(one) for one in self._client.get("operations")]
 
     def network(self) -> Network:
         return Network.model_validate(self._client.get("network"))

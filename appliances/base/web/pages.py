@@ -157,7 +157,9 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
     @routes.get("/server")
     @login_required
     def server() -> ResponseReturnValue:
-        return render_template("base/server.html", server=agent.server(), checks=agent.checks(), names=words.CHECKS)
+        checks = agent.checks()
+        names = words.checks(one.name for one in checks)
+        return render_template("base/server.html", server=agent.server(), checks=checks, names=names)
 
     @routes.get("/operations")
     @login_required

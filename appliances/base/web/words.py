@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from appliances.base.web.agent import Appliance, Daemon, Setting
@@ -100,17 +101,26 @@ def verdict(part: Appliance | Daemon) -> Verdict:
     return BY_HEALTH[part.health]
 
 
+VOLUME = "volume "  # the agent's checks of volumes begin so
 CHECKS = {
     "agent": lazy("Agent"),
     "disk": lazy("Disk"),
     "files": lazy("Files on the disk"),
     "memory": lazy("Memory"),
     "storage pool": lazy("Storage of the parts"),
+    "clock": lazy("Clock"),
     "certificate authority": lazy("Certificate authority"),
     "outside certificate": lazy("Certificate"),
     "firewall": lazy("Firewall"),
     "routes": lazy("Routes"),
 }
+
+
+def checks(names: Iterable[str]) -> dict[str, str]:
+    """What the checks of the host are called here; one of a daemon keeps the name by which `asrctl` knows it."""
+    volumes = {name: name.removeprefix(VOLUME) for name in names if name.startswith(VOLUME)}
+    known = {name: str(text) for name, text in CHECKS.items()}
+    return known | {name: str(_("Volume %(name)s", name=volume)) for name, volume in volumes.items()}
 
 
 def possible(part: Appliance | Daemon) -> list[Action]:

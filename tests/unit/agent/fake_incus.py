@@ -26,6 +26,9 @@ class FakeIncus:
         self.changes: list[str] = []
         self.cuts_after: int | None = None
         self.broken: set[str] = set()
+        self.room = 1 << 40  # bytes that are free in the pool; a container of a new image takes its size
+        self.sizes: dict[str, int] = {}  # of images, by fingerprint
+        self.unpacked: set[str] = set()
         self._lock = threading.Lock()
 
     def images(self) -> dict[str, list[str]]:
@@ -36,6 +39,22 @@ class FakeIncus:
 
     def instances(self) -> dict[str, Json]:
         return copy.deepcopy(self.stored_instances)
+
+    def image_volumes(self, pool: str) -> set[str]:
+        return set(self.unpacked)
+
+    def pool_space(self, name: str) -> tuple[int, int]:
+        return (1 << 40) - self.room, 1 << 40
+
+    def volume_space(self, pool: str, name: str) -> tuple[int, int] | None:
+        used = self.stored_volumes[name].get("used")
+        return (used, int(self.stored_volumes[name]["size"])) if used is not None else None
+
+    def pool(self, name: str) -> Json:
+        return {"driver": "btrfs", "config": {"size": "20GiB"}}
+
+    def free_for_images(self) -> int | None:
+        return None
 
     def delete_image(self, fingerprint: str) -> None:
         self._change(f"delete image {fingerprint[:4]}")
@@ -58,13 +77,21 @@ class FakeIncus:
         name = definition["name"]
         self._change(f"create {name}")
         if appliance in self.broken:
-            raise AgentError("no space left on device", appliance=appliance, step="create the container")
+            raise AgentError("it is broken", appliance=appliance, step="create the container")
         assert name not in self.stored_instances
         assert definition["source"]["fingerprint"] in self.stored_images
         # Like the real one, it is known before it is unpacked: this is where half-made containers come from.
         made = {"config": dict(definition["config"]), "devices": definition["devices"], "status": "Stopped"}
         self.stored_instances[name] = made
         self._change(f"unpack {name}")
+        fingerprint = definition["source"]["fingerprint"]
+        if fingerprint not in self.unpacked:
+            with self._lock:
+                if self.room < self.sizes.get(fingerprint, 0):
+                    del self.stored_instances[name]
+                    raise AgentError("unsquashfs: No space left on device", appliance=appliance, step="create")
+                self.room -= self.sizes.get(fingerprint, 0)
+                self.unpacked.add(fingerprint)
 
     def update_instance(self, name: str, change: Callable[[Json], None], *, appliance: str) -> None:
         self._change(f"update {name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import socket
 import ssl
+import subprocess
 import threading
 from pathlib import Path
 
@@ -75,14 +76,58 @@ def test_it_is_renewed_before_its_end_for_a_new_address_and_after_damage(tmp_pat
     assert authority(tmp_path).ensure(certificate, key, SUBJECT)
 
 
-def test_a_clock_before_the_release_still_gives_certificates_valid_now(tmp_path: Path) -> None:
-    authority(tmp_path, datetime.datetime(1970, 1, 2, tzinfo=datetime.UTC)).ensure(
-        tmp_path / "web.crt", tmp_path / "web.key", subject_of(["web.auth.asrbox.internal"], [])
-    )
+def believed(folder: Path, now: datetime.datetime) -> bool:
+    """Whether a client whose clock says `now` believes the daemon, as OpenSSL sees it."""
+    moment = ["-attime", str(int(now.timestamp()))]
+    verify = [
+        "openssl",
+        "verify",
+        "-x509_strict",
+        *moment,
+        "-CAfile",
+        str(folder / "ca/ca.crt"),
+        str(folder / "web.crt"),
+    ]
+    return subprocess.run(verify, capture_output=True, check=False).returncode == 0
 
-    assert (
-        authority(tmp_path).certificate.not_valid_before_utc < NOW < authority(tmp_path).certificate.not_valid_after_utc
-    )
+
+LONG_AGO = datetime.datetime(2003, 2, 1, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize("wrong", [LONG_AGO, NOW - days(730), NOW - days(3), NOW + days(1), NOW + days(3650)])
+def test_a_first_start_with_a_wrong_clock_works_then_and_after_the_clock_is_set(
+    tmp_path: Path, wrong: datetime.datetime
+) -> None:
+    certificate, key = tmp_path / "web.crt", tmp_path / "web.key"
+    authority(tmp_path, wrong).ensure(certificate, key, SUBJECT)
+    first = (tmp_path / "ca/ca.crt").read_bytes()
+    assert believed(tmp_path, wrong)
+
+    authority(tmp_path, NOW).ensure(certificate, key, SUBJECT)
+
+    assert believed(tmp_path, NOW)
+    assert (tmp_path / "ca/ca.crt").read_bytes() == first, "people may have imported it by now"
+    assert not authority(tmp_path, NOW).ensure(certificate, key, SUBJECT)
+
+
+def test_a_clock_that_jumps_to_and_fro_leaves_certificates_that_are_valid(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "web.crt", tmp_path / "web.key"
+    for now in (NOW, NOW - days(730), NOW, NOW + days(1), NOW + days(30 * 365), NOW, NOW - days(1 / 24)):
+        authority(tmp_path, now).ensure(certificate, key, SUBJECT)
+        assert believed(tmp_path, now), f"at {now}"
+
+
+def test_an_authority_that_ended_is_renewed_with_the_same_key(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "web.crt", tmp_path / "web.key"
+    authority(tmp_path).ensure(certificate, key, SUBJECT)
+    imported = (tmp_path / "ca/ca.crt").read_bytes()
+    end = authority(tmp_path).certificate.not_valid_after_utc
+
+    assert authority(tmp_path, end - days(20)).ensure(certificate, key, SUBJECT)
+
+    assert believed(tmp_path, end + days(1))
+    (tmp_path / "ca/ca.crt").write_bytes(imported)
+    assert believed(tmp_path, end - days(21)), "who imported the old one believes it to its end"
 
 
 def test_a_ca_of_which_only_half_reached_the_disk_is_made_anew(tmp_path: Path) -> None:

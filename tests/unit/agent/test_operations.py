@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,35 @@ def test_only_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     assert [one.target for one in known.newest_first()] == ["e", "d", "c"]
     assert len(list(tmp_path.glob("*.json"))) == 3
+
+
+class Set(datetime.datetime):
+    """A clock that stands where a test has set it."""
+
+    moment = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Set:
+        return cls.fromtimestamp(cls.moment.timestamp(), tz)
+
+
+@pytest.mark.parametrize("back", [datetime.timedelta(hours=1), datetime.timedelta(days=730)])
+def test_what_is_done_after_the_clock_was_set_back_is_still_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: datetime.timedelta
+) -> None:
+    monkeypatch.setattr(operations, "KEPT", 3)
+    monkeypatch.setattr(operations.datetime, "datetime", Set)
+    known = Operations(tmp_path)
+    for name in "abc":
+        known.finish(known.begin("start", name, "root"))
+    monkeypatch.setattr(Set, "moment", Set.moment - back)
+    known = Operations(tmp_path)
+
+    later = [known.begin("start", name, "root") for name in "de"]
+    for one in later:
+        known.finish(one)
+    known.begin("start", "f", "root")
+
+    assert [one.target for one in known.newest_first()] == ["f", "e", "d"]
+    assert known.get(later[0].id) is later[0], "who asked for it can see how it went"
+    assert later[0].started_at.startswith(f"{Set.moment:%Y-%m-%d}")

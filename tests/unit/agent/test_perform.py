@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from appliances.base.agent import perform
+from appliances.base.agent import files, perform
 from appliances.base.agent import plan as plans
 from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import ApplianceStatus, Board, State, Well
@@ -127,3 +129,54 @@ def test_a_plan_that_the_host_refuses_is_taken_back_at_once(
 
     assert store.current(SHIPPED).plan.limits(SHIPPED.appliance("auth")).memory == 400 << 20
     assert store.draft(SHIPPED).limits(SHIPPED.appliance("auth")).memory == 1 << 40, "what people wrote stays theirs"
+
+
+class Killed(BaseException):
+    """The agent is gone. Not an Exception, since nothing of it gets to handle this."""
+
+
+@pytest.mark.parametrize("wanted", [8, 150])
+def test_killed_at_any_step_of_a_change_the_next_agent_ends_with_the_new_plan_or_the_one_before(
+    wanted: int, performer: perform.Performer, store: PlanStore, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """8 hours work, 150 do not come up. Each write of a file of the agent is a step, and each round."""
+    left = 0
+
+    def step(work: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return work(*arguments, **options)
+
+        return counted
+
+    ends = set()
+    for after in range(100):
+        store.apply(plans.load(store._draft, SHIPPED), "test")
+        before = hours(store.current(SHIPPED).plan)
+        left = after
+        with monkeypatch.context() as patches:
+            for owner, name in ((files, "write"), (rounds, "round"), (performer._trial, "end")):
+                patches.setattr(owner, name, step(getattr(owner, name)))
+            try:
+                performer.perform(order("configure", "auth", session_hours=wanted))
+                killed = False
+            except AgentError:
+                killed = False
+            except Killed:
+                killed = True
+        if performer.on_trial():
+            with contextlib.suppress(AgentError):
+                performer.perform(order("apply", "plan", resumed=True))
+        found = hours(store.current(SHIPPED).plan)
+        assert found == before or (found, wanted) == (8, 8), f"killed after {after} steps"
+        assert not performer.on_trial()
+        ends.add(found)
+        store._draft.write_text(store._draft.read_text().replace(f"session_hours: {wanted}", "session_hours: 12"))
+        if not killed:
+            break
+    else:
+        pytest.fail("it never came to its end")
+    assert ends == ({12, 8} if wanted == 8 else {12})

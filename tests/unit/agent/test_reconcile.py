@@ -23,7 +23,7 @@ from appliances.base.agent.instances import (
 )
 from appliances.base.agent.plan import Plan, PlannedAppliance
 from appliances.base.agent.reconcile import Actual, ActualInstance, reconcile
-from tests.unit.agent.examples import AUTH_IMAGE, distribution, image_list
+from tests.unit.agent.examples import AUTH_IMAGE, BILLING_IMAGE, distribution, image_list
 from tests.unit.agent.fake_incus import FakeIncus, PowerCut
 
 RUNTIME = Path("/var/lib/asrbox/runtime")
@@ -54,17 +54,20 @@ def words(actions: list[Any]) -> list[str]:
 def test_an_image_without_its_name_was_cut_short_and_is_imported_again() -> None:
     auth, billing = desired()
     recorded = {auth.fingerprint: [f"asrbox/{auth.appliance}"], billing.fingerprint: []}
-    assert words(reconcile(desired(), Actual(recorded, frozenset(auth.volumes), {auth.name: as_wanted(auth)})))[:2] == [
+    assert words(reconcile(desired(), Actual(recorded, frozenset(auth.volumes), {auth.name: as_wanted(auth)})))[:3] == [
         "deleting an old image of asr_billing",
+        "looking for room for asr_billing",
         "importing the image of asr_billing",
     ]
 
 
 def test_an_empty_host_gets_everything_in_start_order() -> None:
     assert words(reconcile(desired(), Actual())) == [
+        "looking for room for auth",
         "importing the image of auth",
         "creating auth",
         "starting auth",
+        "looking for room for asr_billing",
         "importing the image of asr_billing",
         "creating the volume asr-billing-database",
         "creating asr_billing",
@@ -89,6 +92,7 @@ def test_a_half_made_container_is_made_anew_from_a_fresh_image() -> None:
     assert words(reconcile(desired(), actual(half, as_wanted(billing)))) == [
         "removing auth: it was half made",
         "deleting an old image of auth",
+        "looking for room for auth",
         "importing the image of auth",
         "creating auth",
         "starting auth",
@@ -103,10 +107,24 @@ def test_a_new_image_replaces_the_container_and_keeps_the_volume() -> None:
 
     assert words(reconcile(desired(), found)) == [
         "deleting an old image of asr_billing",
+        "looking for room for asr_billing",
         "stopping asr_billing",
         "removing asr-billing: there is a new image",
         "creating asr_billing",
         "starting asr_billing",
+    ]
+
+
+def test_the_old_container_runs_until_its_new_image_is_there() -> None:
+    auth, billing = desired()
+    found = actual(as_wanted(auth), as_wanted(billing, **{COMPLETE: "d" * 64}))
+    del found.images[billing.fingerprint]
+
+    assert words(reconcile(desired(), found))[:4] == [
+        "looking for room for asr_billing",
+        "importing the image of asr_billing",
+        "stopping asr_billing",
+        "removing asr-billing: there is a new image",
     ]
 
 
@@ -220,6 +238,38 @@ def test_a_power_cut_before_any_change_is_made_up_for_by_the_next_start() -> Non
         assert set(incus.stored_images) == set(whole.stored_images)
 
 
+def before_an_upgrade() -> FakeIncus:
+    """A host that runs with an earlier image of the billing, whose volume holds data."""
+    incus = FakeIncus()
+    assert converge(incus, desired()) == []
+    incus.stored_images["d" * 64] = incus.stored_images.pop(BILLING_IMAGE)
+    incus.stored_instances["asr-billing"]["config"][COMPLETE] = "d" * 64
+    incus.stored_volumes["asr-billing-database"]["data"] = "precious"
+    incus.unpacked = {AUTH_IMAGE, "d" * 64}
+    incus.changes.clear()
+    return incus
+
+
+def test_a_power_cut_before_any_change_of_an_upgrade_leaves_the_data_and_is_made_up_for() -> None:
+    whole = before_an_upgrade()
+    assert converge(whole, desired()) == []
+    assert whole.stored_instances["asr-billing"]["config"][COMPLETE] == BILLING_IMAGE
+
+    for cut in range(len(whole.changes)):
+        incus = before_an_upgrade()
+        incus.cuts_after = cut
+        with pytest.raises(PowerCut):
+            converge(incus, desired())
+        assert incus.stored_volumes["asr-billing-database"]["data"] == "precious"
+        incus.reboot()
+
+        assert converge(incus, desired()) == []
+
+        assert incus.stored_instances == whole.stored_instances, f"cut before change {cut}"
+        assert incus.stored_volumes == whole.stored_volumes
+        assert incus.stored_images == whole.stored_images
+
+
 def test_reconciling_twice_changes_nothing_the_second_time() -> None:
     incus = FakeIncus()
     converge(incus, desired())
@@ -235,7 +285,7 @@ def test_one_broken_appliance_does_not_keep_the_others_down() -> None:
 
     errors = converge(incus, desired())
 
-    assert errors == ["auth: create the container: no space left on device"]
+    assert errors == ["auth: create the container: it is broken"]
     assert incus.stored_instances["asr-billing"]["status"] == "Running"
     assert AUTH_IMAGE in incus.stored_images
 

@@ -71,3 +71,13 @@ def test_what_was_typed_as_login_is_not_stored_in_clear(store: Store) -> None:
     fail(store, 1, login="my password by mistake")
     rows = store.read("SELECT subject FROM attempt")
     assert not any("password" in row["subject"] for row in rows)
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=730)])
+def test_a_clock_that_is_set_back_locks_nobody_out(store: Store, back: timedelta) -> None:
+    fail(store, 5)
+    assert lockout.count(store, "anna", "192.0.2.1", NOON) == 5
+
+    assert lockout.count(store, "anna", "192.0.2.1", NOON - back) is None
+    fail(store, 4, now=NOON - back)
+    assert lockout.count(store, "anna", "192.0.2.1", NOON - back) == 5, "guessing does not pay then either"

@@ -70,6 +70,8 @@ class FakeAgent:
         }
         self.checks: list[dict[str, Any]] = [
             {"name": "disk", "ok": False, "detail": "96% of 19.6 GiB used"},
+            {"name": "volume auth-data", "ok": True, "detail": "9% of 1.0 GiB used"},
+            {"name": "clock", "ok": True, "detail": "Set by a time server"},
             {"name": "auth.web", "ok": True, "detail": "answers"},
         ]
         self.certificate: dict[str, Any] = {"own": True, "names": [], "issuer": None, "ends": None}

@@ -169,6 +169,7 @@ def test_the_server_is_shown_with_its_network_its_people_and_all_checks(panel: F
     for shown in (
         "Debian GNU/Linux 13 (trixie)", "0,5 · 0,25 · 0,1", "установлены по серверам времени", "192.0.2.10/24",
         "192.0.2.1 by ens3", "192.0.2.53", "не подключено", "администратор", "Диск", "96% of 19.6 GiB used", "auth.web",
+        "Том auth-data",
     ):  # fmt: skip
         assert shown in text
     agent.server |= {"clock_synchronised": False, "gateways": [], "resolvers": []}

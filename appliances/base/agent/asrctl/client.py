@@ -61,7 +61,9 @@ class Client:
         try:
             data = json.loads(answer)
         except ValueError as error:
-            raise click.ClickException(f"the agent said {response.status} and no JSON") from error
+            raise click.ClickException(
+                f"the agent said {response.status} and no JSON. Look at: journalctl -u asrbox-agent"
+            ) from error
         if response.status >= 400:
             raise click.ClickException(data.get("detail") or data.get("title") or str(response.status))
         return data

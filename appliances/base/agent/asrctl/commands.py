@@ -109,7 +109,8 @@ def alarms_test(obj: tuple[Paths, Client]) -> None:
         time.sleep(POLL)
         found = obj[1].get("/api/v1/alarms")
     if found["trouble"]:
-        raise click.ClickException("; ".join(f"{name}: {why}" for name, why in found["trouble"].items()))
+        why = "; ".join(f"{name}: {why}" for name, why in found["trouble"].items())
+        raise click.ClickException(f"{why}. It is tried again; the addresses: asrctl config base")
     if found["waiting"]:
         raise click.ClickException("nothing was taken yet. It is tried again; see: asrctl alarms")
     click.echo("taken")
@@ -270,13 +271,14 @@ def logs(obj: tuple[Paths, Client], target: str, follow: bool, lines: int) -> No
 @click.pass_obj
 def shell(obj: tuple[Paths, Client], appliance: str) -> None:
     """A root shell in APPLIANCE."""
+    found = obj[1].get("/api/v1/status")["appliances"]
+    instance = next((one["instance"] for one in found if one["name"] == appliance), None)
+    if instance is None:
+        raise click.ClickException(f"there is no appliance {appliance!r}. See: asrctl status")
     program = shutil.which("incus") or shutil.which("lxc")
     if program is None:
-        raise click.ClickException("neither incus nor lxc is installed")
-    for one in obj[1].get("/api/v1/status")["appliances"]:
-        if one["name"] == appliance:
-            os.execv(program, [program, "exec", one["instance"], "--", "bash", "-l"])  # noqa: S606
-    raise click.ClickException(f"there is no appliance {appliance!r}. See: asrctl status")
+        raise click.ClickException("neither incus nor lxc is installed: run it on the host of the appliances")
+    os.execv(program, [program, "exec", instance, "--", "bash", "-l"])  # noqa: S606
 
 
 @main.command()
@@ -295,7 +297,9 @@ def password(obj: tuple[Paths, Client]) -> None:
     except PermissionError as error:
         raise click.ClickException("only root may see the password: run it with sudo") from error
     except (AgentError, FileNotFoundError, StopIteration) as error:
-        raise click.ClickException("there is no password yet: the first start has not come so far") from error
+        raise click.ClickException(
+            "there is no password yet: the first start has not come so far. See: asrctl status"
+        ) from error
     addresses = outside.look(shipped.network.bridge).addresses
     if addresses:
         click.echo(f"Open:      {outside.url(addresses[0], 443)}")
