@@ -34,7 +34,7 @@ from appliances.base.agent.applied import PlanStore
 from appliances.base.agent.board import Board
 from appliances.base.agent.console import Console
 from appliances.base.agent.courier import Courier
-from appliances.base.agent.distribution import Appliance, load_distribution
+from appliances.base.agent.distribution import Appliance, Distribution, load_distribution
 from appliances.base.agent.errors import AgentError, WrongSettings
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
@@ -308,17 +308,18 @@ class Agent:
         return split_cursor(ran.stdout, cursor)
 
     def check(self) -> list[dict[str, Any]]:
-        return checks.run_all(self.status(), self._paths, self._incus)
+        return checks.run_all(self.status(), self._paths, self._incus, self._in_force().network)
 
     def network(self) -> dict[str, Any]:
         """The appliances' network: its addresses, what may pass and what was dropped, what is published where."""
-        shipped = load_distribution(self._paths.distribution)
+        shipped = self._in_force()
         network, seen = shipped.network, outside.look(shipped.network.bridge)
         passing = [
             {
                 "appliance": one.appliance,
                 "endpoint": one.endpoint,
                 "address": str(one.address),
+                "address6": None if one.address6 is None else str(one.address6),
                 "port": one.port,
                 "transport": one.transport,
             }
@@ -332,8 +333,10 @@ class Agent:
         ]
         return {
             "range": str(network.range),
+            "range6": None if network.range6 is None else str(network.range6),
             "bridge": network.bridge,
             "host": str(network.host),
+            "host6": None if network.host6 is None else str(network.host6),
             "domain": network.domain,
             "hostname": seen.hostname,
             "addresses": list(seen.addresses),
@@ -390,6 +393,11 @@ class Agent:
         self._alarms.try_out(wanted)
         self._courier.nudge()
         return wanted
+
+    def _in_force(self) -> Distribution:
+        """The distribution as the plan in force wants it."""
+        shipped = load_distribution(self._paths.distribution)
+        return self._plans.current(shipped).plan.wanted(shipped)
 
     def _target(self, target: str) -> Appliance:
         name, _, daemon = target.partition(".")

@@ -16,7 +16,7 @@ from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
-from appliances.base.agent.plan import Plan, changes
+from appliances.base.agent.plan import EVERYBODY, Plan, changes
 from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.settings import Value
 
@@ -101,17 +101,19 @@ class Performer:
                 self._name_consumers(distribution.appliance(name), distribution)
             if plan.enabled(name) and not before.plan.enabled(name):
                 self._held.release(name)
+        touched = set(plan.appliances if EVERYBODY in told else told)
+        look = "asrctl check" if EVERYBODY in told else f"asrctl logs {next(iter(told), '')}"
         applied = self._plans.apply(plan, author)
         self._say(f"plan {applied.number} is in force")
-        problem = self._unsettled(set(told))
+        problem = self._unsettled(touched)
         if problem is None:
             return
         back = self._plans.apply(before.plan, author)
         self._say(f"{problem}: what plan {before.number} said is in force again, as plan {back.number}")
-        self._unsettled(set(told))
+        self._unsettled(touched)
         raise AgentError(
             f"plan {applied.number} was taken back: {problem}",
-            hint=f"see: asrctl logs {next(iter(told), '')}",
+            hint=f"see: {look}",
         )
 
     def _unsettled(self, names: set[str]) -> str | None:

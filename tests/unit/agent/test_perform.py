@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.plan import Plan
 from appliances.base.agent.safemode import SafeMode
-from tests.unit.agent.examples import distribution, installed
+from tests.unit.agent.examples import distribution, distribution_ipv6, distribution_json_ipv6, installed
 
 SHIPPED = distribution()
 
@@ -30,11 +31,14 @@ class Rounds:
         self.store = store
         self.board = board
         self.refuses: str | None = None
+        self.bridge: str | None = None
         self.broken: State = "running"
 
     def round(self) -> bool:
         plan = self.store.current(SHIPPED).plan
         auth = SHIPPED.appliance("auth")
+        if self.bridge and plan.network.ipv6:
+            raise AgentError(self.bridge, step="bridge")
         if self.refuses and plan.limits(auth).memory != auth.limits.memory:
             raise AgentError(self.refuses, appliance="auth", step="configure the container")
         well: Well = "ok" if int(plan.settings(auth)["session_hours"]) <= 100 else "failing"
@@ -127,3 +131,37 @@ def test_a_plan_that_the_host_refuses_is_taken_back_at_once(
 
     assert store.current(SHIPPED).plan.limits(SHIPPED.appliance("auth")).memory == 400 << 20
     assert store.draft(SHIPPED).limits(SHIPPED.appliance("auth")).memory == 1 << 40, "what people wrote stays theirs"
+
+
+def test_ipv6_that_the_host_cannot_have_is_taken_back(
+    tmp_path: Path, rounds: Rounds, store: PlanStore, performer: perform.Performer
+) -> None:
+    perform.Paths(tmp_path).distribution.write_text(json.dumps(distribution_json_ipv6()))
+    rounds.bridge = "fd34:ed37:338c::1 is used already"
+    shipped = distribution_ipv6()
+    draft = store.draft(shipped)
+    draft.network.ipv6 = True
+    plans.save(store._draft, draft)
+
+    with pytest.raises(AgentError, match=r"plan 2 was taken back: bridge: fd34:.* is used already \(see: asrctl check"):
+        performer.perform(order("apply", "plan"))
+
+    assert store.current(shipped).plan.network.ipv6 is False
+
+
+def test_switching_ipv6_waits_for_every_appliance(
+    tmp_path: Path, rounds: Rounds, store: PlanStore, performer: perform.Performer, said: list[str]
+) -> None:
+    perform.Paths(tmp_path).distribution.write_text(json.dumps(distribution_json_ipv6()))
+    shipped = distribution_ipv6()
+    draft = store.draft(shipped)
+    draft.network.ipv6 = True
+    plans.save(store._draft, draft)
+    billing = shipped.appliance("asr_billing")
+    failing = ApplianceStatus("asr_billing", "asr-billing", billing.title, "error", True, "failing", "web is down")
+    rounds.board.show(failing)
+
+    with pytest.raises(AgentError, match="plan 2 was taken back: asr_billing is error: web is down"):
+        performer.perform(order("apply", "plan"))
+
+    assert said[:2] == ["network: ipv6 enabled", "plan 2 is in force"]
