@@ -119,9 +119,10 @@ class Performer:
     def _unsettled(self, names: set[str]) -> str | None:
         """Make rounds until these appliances are well or off; why they are not, when that does not happen.
 
+        Their time begins when the first round is done: that one may have to restart all containers.
         What has failed for good (systemd gave its daemon up, and so did a repair) is not waited for to the end.
         """
-        deadline = time.monotonic() + SETTLING
+        deadline: float | None = None
         failed_since: dict[str, float] = {}
         while True:
             try:
@@ -134,9 +135,10 @@ class Performer:
             if not bad:
                 return None
             now = time.monotonic()
+            deadline = deadline or now + SETTLING
             failed = {one.name for one in bad if one.state == "error"}
             hopeless = any(now - failed_since.setdefault(name, now) > HOPELESS for name in failed)
-            if hopeless or now > deadline:
+            if hopeless or now >= deadline:
                 return "; ".join(f"{one.name} is {one.state}: {one.detail or 'waiting'}" for one in bad)
             time.sleep(LOOK)
 

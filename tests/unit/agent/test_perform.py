@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any, cast
@@ -165,3 +167,26 @@ def test_switching_ipv6_waits_for_every_appliance(
         performer.perform(order("apply", "plan"))
 
     assert said[:2] == ["network: ipv6 enabled", "plan 2 is in force"]
+
+
+def test_a_round_that_restarts_everything_may_take_longer_than_a_daemon_has_to_get_well(
+    performer: perform.Performer, store: PlanStore, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perform, "SETTLING", 60.0)
+    clock = itertools.count(0.0, 1000.0)
+    monkeypatch.setattr(perform.time, "monotonic", lambda: next(clock))
+    made, good = [], rounds.round
+
+    def slowly() -> bool:
+        made.append("round")
+        healthy = good()
+        if len(made) == 1:
+            shown = rounds.board.appliance("auth")
+            assert shown is not None
+            rounds.board.show(dataclasses.replace(shown, state="starting", health="failing"))
+        return healthy
+
+    monkeypatch.setattr(rounds, "round", slowly)
+    performer.perform(order("configure", "auth", session_hours=8))
+
+    assert (len(made), hours(store.current(SHIPPED).plan)) == (2, 8)
