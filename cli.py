@@ -125,7 +125,7 @@ def _workshop(
 def _checked_seed(path: Path, resolved: Resolved) -> str:
     from builder.seedfile import read_checked
 
-    return read_checked(path, list(resolved.appliances))
+    return read_checked(path, list(resolved.appliances), resolved.network6 is not None)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

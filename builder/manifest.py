@@ -54,9 +54,20 @@ def _range(value: str) -> str:
     return str(network)
 
 
+def _range6(value: str) -> str:
+    try:
+        network = ipaddress.IPv6Network(value)
+    except (ipaddress.AddressValueError, ipaddress.NetmaskValueError):
+        raise ValueError(f"{value!r} is not an IPv6 network such as fd12:3456:789a::/56") from None
+    if network.prefixlen > 63:
+        raise ValueError(f"the range needs room for at least two /64 blocks: /56 or so, not /{network.prefixlen}")
+    return str(network)
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(json_schema_extra={"type": "string", "examples": ["4GiB"]})]
 Name = Annotated[str, AfterValidator(_name)]
 Range = Annotated[str, AfterValidator(_range)]
+Range6 = Annotated[str, AfterValidator(_range6)]
 SecretName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$")]
@@ -81,6 +92,11 @@ class Network(Model):
     """The network plan of the host: one bridge, one /24 block per appliance."""
 
     range: Range = Field(description="IPv4 network that is cut into /24 blocks")
+    range6: Range6 | None = Field(
+        default=None,
+        description="IPv6 network that is cut into /64 blocks, unique-local or global unicast; used on hosts where "
+        "it is switched on (`network` of plan.yaml)",
+    )
     bridge: str = Field(default="asr0", pattern=r"^[a-z][a-z0-9]{1,14}$", description="name of the bridge")
     domain: str = Field(default="asrbox.internal", pattern=r"^[a-z0-9.-]+$", description="domain of endpoint names")
 
@@ -240,6 +256,7 @@ class Daemon(Model):
     after: list[Name] = Field(default=[], description="daemons of the same appliance that start before it")
     health: Health = Field(description="how its health is checked")
     publish: Port | None = Field(default=None, description="port on the host's outside address")
+    ipv6: bool = Field(default=True, description="listens on an IPv6 address too, where IPv6 is switched on")
     critical: bool = Field(default=False, description="holds data: while it stays broken, its appliance is kept off")
 
 

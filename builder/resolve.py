@@ -17,6 +17,9 @@ from builder.yamlfile import YamlFile, parse, read_yaml
 
 AGENT_PORT = 8443
 HOST_ENDPOINTS = {"agent.host"}
+# RFC 4193 (the half that is assigned), RFC 4291 section 2.4; RFC 3849 and RFC 9637 are for books only.
+UNICAST6 = (ipaddress.IPv6Network("fd00::/8"), ipaddress.IPv6Network("2000::/3"))
+DOCUMENTATION6 = (ipaddress.IPv6Network("2001:db8::/32"), ipaddress.IPv6Network("3fff::/20"))
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,19 @@ class Resolved:
     @property
     def host_address(self) -> ipaddress.IPv4Address:
         return self.network[1]
+
+    @property
+    def network6(self) -> ipaddress.IPv6Network | None:
+        """The IPv6 range beside the IPv4 one; None when the distribution has none."""
+        range6 = self.distribution.network.range6
+        return None if range6 is None else ipaddress.IPv6Network(range6)
+
+    def address6(self, appliance: str, daemon: Daemon) -> ipaddress.IPv6Address | None:
+        """The second address of a daemon: the n-th /64 for block n, and in it the same host number as in IPv4."""
+        if self.network6 is None or not daemon.ipv6:
+            return None
+        number = int(self.address(appliance, daemon)) - int(self.block(appliance).network_address)
+        return self.network6[(self.distribution.appliances[appliance] << 64) + number]
 
     @property
     def volume_label(self) -> str:
@@ -145,6 +161,7 @@ class Resolved:
                 "bridge": d.network.bridge,
                 "host": str(self.host_address),
                 "domain": d.network.domain,
+                **({"range6": str(self.network6), "host6": str(self.network6[1])} if self.network6 else {}),
             },
             "install": d.install.model_dump(),
             "appliances": [self._appliance_json(name) for name in self.start_order],
@@ -155,8 +172,9 @@ class Resolved:
         daemons = [
             {
                 "name": daemon_name,
-                **daemon.model_dump(exclude={"address", "health"}),
+                **daemon.model_dump(exclude={"address", "health", "ipv6"}),
                 "address": str(self.address(name, daemon)),
+                **({"address6": str(address6)} if (address6 := self.address6(name, daemon)) else {}),
                 "hostname": self.hostname(name, daemon_name),
                 "health": daemon.health.model_dump(exclude_none=True),
             }
@@ -253,9 +271,10 @@ def _base(
 
 
 def _check_plan(resolved: Resolved, file: YamlFile) -> list[AsrboxError]:
-    errors = []
+    errors = _check_range6(resolved, file)
     blocks: dict[int, str] = {}
     room = resolved.network.num_addresses // 256
+    room6 = room if resolved.network6 is None else resolved.network6.num_addresses >> 64
     for name, block in resolved.distribution.appliances.items():
         key = ("appliances", name)
         if block >= room:
@@ -266,11 +285,34 @@ def _check_plan(resolved: Resolved, file: YamlFile) -> list[AsrboxError]:
                     "take a smaller number or a larger network.range",
                 )
             )
+        elif block >= room6:
+            errors.append(
+                file.error(
+                    f"block {block} is outside the IPv6 range {resolved.network6}, which has blocks 1 to {room6 - 1}",
+                    key,
+                    "take a smaller number or a larger network.range6",
+                )
+            )
         if block in blocks:
             hint = "give each appliance a block of its own"
             errors.append(file.error(f"block {block} belongs to {blocks[block]} already", key, hint))
         blocks.setdefault(block, name)
     return errors
+
+
+def _check_range6(resolved: Resolved, file: YamlFile) -> list[AsrboxError]:
+    """A range of which every address may be somebody's."""
+    network = resolved.network6
+    if network is None:
+        return []
+    if not any(network.subnet_of(one) for one in UNICAST6):
+        what = f"{network} is neither unique-local (fd00::/8) nor global unicast (2000::/3)"
+    elif any(network.overlaps(one) for one in DOCUMENTATION6):
+        what = f"{network} is kept for documentation (RFC 3849, RFC 9637)"
+    else:
+        return []
+    hint = "take a /56 of fd00::/8 with 40 random bits after the fd (RFC 4193), or one of your own"
+    return [file.error(what, ("network", "range6"), hint)]
 
 
 def _check_roles(resolved: Resolved, file: YamlFile) -> list[AsrboxError]:

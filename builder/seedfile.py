@@ -8,7 +8,7 @@ from appliances.base.installer.seed import SeedError, check_text
 from builder.errors import AsrboxError, ErrorList, Where
 
 
-def read_checked(path: Path, appliances: list[str]) -> str:
+def read_checked(path: Path, appliances: list[str], has_ipv6: bool) -> str:
     """The text of a valid answer file. Raises ErrorList with line, key and remedy of each mistake."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -17,7 +17,7 @@ def read_checked(path: Path, appliances: list[str]) -> str:
     except UnicodeDecodeError as error:
         raise AsrboxError("the file is not UTF-8 text", where=Where(path)) from error
     try:
-        check_text(text, appliances)
+        check_text(text, appliances, has_ipv6)
     except SeedError as failure:
         raise ErrorList(
             [

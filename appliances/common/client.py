@@ -11,6 +11,7 @@ from urllib.parse import quote
 import requests
 from flask import g, has_request_context
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
 
 from appliances.common.settings import Settings
 
@@ -53,7 +54,7 @@ class EndpointClient:
         self.name = name
         self._settings = settings
         endpoint = settings.endpoint(name)
-        self._base, self._hostname = endpoint.url, endpoint.hostname
+        self._bases, self._hostname = endpoint.urls, endpoint.hostname
         self._read_timeout = read_timeout
 
     def get(self, *path: str, params: Mapping[str, str | int] | None = None) -> Any:
@@ -86,9 +87,10 @@ class EndpointClient:
     ) -> Any:
         """One request. `bearer` replaces the service token of this appliance for calls on behalf of a person.
 
-        `read_timeout` (seconds) is for what takes its time on purpose.
+        `read_timeout` (seconds) is for what takes its time on purpose. The other side's second address is called when
+        its first one takes no connection: then nobody has heard the request yet.
         """
-        url = f"{self._base}/api/v1/" + "/".join(quote(part, safe="") for part in path)
+        place = "/api/v1/" + "/".join(quote(part, safe="") for part in path)
         headers = {
             "Authorization": f"Bearer {bearer or self._settings.token(self.name)}",
             "Accept": "application/json",
@@ -102,19 +104,22 @@ class EndpointClient:
         with requests.Session() as session:
             session.trust_env = False  # no proxy and no other CA may come in from the environment
             session.mount("https://", _Named(self._hostname))
-            try:
-                response = session.request(
-                    method,
-                    url,
-                    json=json,
-                    params=params,
-                    headers=headers,
-                    timeout=(CONNECT_TIMEOUT, read_timeout or self._read_timeout),
-                    verify=str(self._settings.ca),
-                    allow_redirects=False,
-                )
-            except (requests.RequestException, OSError) as error:
-                raise EndpointError(self.name, f"no answer from {self._base}: {_cause(error)}") from error
+            for base in self._bases:
+                try:
+                    response = session.request(
+                        method,
+                        base + place,
+                        json=json,
+                        params=params,
+                        headers=headers,
+                        timeout=(CONNECT_TIMEOUT, read_timeout or self._read_timeout),
+                        verify=str(self._settings.ca),
+                        allow_redirects=False,
+                    )
+                    break
+                except (requests.RequestException, OSError) as error:
+                    if base == self._bases[-1] or not _unheard(error):
+                        raise EndpointError(self.name, f"no answer from {base}: {_cause(error)}") from error
         return self._read(response)
 
     def _read(self, response: requests.Response) -> Any:
@@ -129,6 +134,12 @@ class EndpointClient:
             detail = str(problem.get("detail") or problem.get("title") or response.reason)
             raise EndpointError(self.name, f"{response.status_code} {detail}", response.status_code, problem)
         return body
+
+
+def _unheard(error: Exception) -> bool:
+    """Whether there was no connection at all."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 
 def _cause(error: BaseException) -> str:

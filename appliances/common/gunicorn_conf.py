@@ -1,6 +1,7 @@
 """gunicorn's configuration in every appliance: `gunicorn --config python:appliances.common.gunicorn_conf …`.
 
-The environment comes from /etc/asrbox/daemons/<daemon>.env: ASRBOX_DAEMON, ASRBOX_ADDRESS, ASRBOX_PORT.
+The environment comes from /etc/asrbox/daemons/<daemon>.env: ASRBOX_DAEMON, ASRBOX_ADDRESS, ASRBOX_PORT, and
+ASRBOX_ADDRESS6 where IPv6 is on.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ _directory = Path(os.environ.get("ASRBOX_CONFIG") or "/etc/asrbox")
 _tls = _directory / "tls" / os.environ["ASRBOX_DAEMON"]
 _outside = Path(f"{_tls}.outside.pem")
 _inside = "." + json.loads((_directory / "appliance.json").read_text(encoding="utf-8"))["domain"]
-_address = os.environ["ASRBOX_ADDRESS"]
+_addresses = [os.environ["ASRBOX_ADDRESS"], *os.environ.get("ASRBOX_ADDRESS6", "").split()]
 
-bind = [f"{f'[{_address}]' if ':' in _address else _address}:{os.environ['ASRBOX_PORT']}"]
+bind = [f"{f'[{one}]' if ':' in one else one}:{os.environ['ASRBOX_PORT']}" for one in _addresses]
 certfile = f"{_tls}.crt"
 keyfile = f"{_tls}.key"
 

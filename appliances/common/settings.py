@@ -20,11 +20,15 @@ class SettingsError(Exception):
 
 
 class Endpoint(BaseModel):
-    """Where a daemon listens. `protocol` is tcp, udp or https; `hostname` ends in the distribution's domain."""
+    """Where a daemon listens. `protocol` is tcp, udp or https; `hostname` ends in the distribution's domain.
+
+    `address6` is its second address on hosts where IPv6 is on.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     address: str
+    address6: str | None = None
     port: Annotated[int, Field(ge=1, le=65535)]
     protocol: str
     hostname: str
@@ -32,7 +36,15 @@ class Endpoint(BaseModel):
     @property
     def url(self) -> str:
         """Base URL by address: needs no name service."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
+        return self._url(self.address)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Base URLs by all addresses, IPv4 first."""
+        return (self.url,) if self.address6 is None else (self.url, self._url(self.address6))
+
+    def _url(self, address: str) -> str:
+        host = f"[{address}]" if ":" in address else address
         return f"{self.protocol}://{host}:{self.port}"
 
 

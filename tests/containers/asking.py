@@ -29,6 +29,12 @@ def config_of(host: IncusHost, instance: str) -> dict[str, str]:
     return found
 
 
+def dropped(host: IncusHost, counter: str) -> int:
+    """Packets that the firewall has dropped: `between` containers, to the `host`, `routed`."""
+    listed = json.loads(host.run(["nft", "-j", "list", "counters"]).stdout)["nftables"]
+    return next(int(one["counter"]["packets"]) for one in listed if one.get("counter", {}).get("name") == counter)
+
+
 def until(condition: Callable[[], bool], timeout: float = 120) -> None:
     deadline = time.monotonic() + timeout
     while not condition():

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from appliances.base.agent import imagestream
-from tests.containers.asking import appliance, config_of, init_of, instances, until
+from tests.containers.asking import appliance, config_of, dropped, init_of, instances, until
 from tests.containers.incus_host import PYTHON, IncusHost
 from tests.services.web_daemons import Authority
 
@@ -119,11 +119,6 @@ def reaches(host: IncusHost, instance: str, target: tuple[str, int], source: str
     entering = [] if instance == "host" else ["incus", "exec", instance, "--"]
     command = [*entering, "python3", "-c", CONNECT, target[0], str(target[1]), source]
     return host.run(command, check=False).returncode == 0
-
-
-def dropped(host: IncusHost, counter: str) -> int:
-    listed = json.loads(host.run(["nft", "-j", "list", "counters"]).stdout)["nftables"]
-    return next(int(one["counter"]["packets"]) for one in listed if one.get("counter", {}).get("name") == counter)
 
 
 AUTH, FIREBIRD = ("198.18.82.2", 443), ("198.18.83.2", 3050)

@@ -63,6 +63,21 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield House(auth_etc, base_etc, data, port, url, auth_etc / "tls" / "ca.crt", log)
 
 
+def test_with_ipv6_a_daemon_answers_on_both_of_its_addresses(tmp_path: Path) -> None:
+    authority, port = Authority(), free_port()
+    etc = etc_asrbox.write(tmp_path, "auth", port=port, secrets={"administrator-password": FIRST}, service_tokens={})
+    authority.equip(etc / "tls", "web", "web.auth.asrbox.internal")
+    context = ssl.create_default_context(cafile=str(etc / "tls/ca.crt"))
+    data = {"ASRBOX_DATA": str(tmp_path)}
+    with running("auth", etc, port, tmp_path / "auth.log", ASRBOX_ADDRESS6="::1", **data):
+        for address in ("127.0.0.1", "::1"):
+            with context.wrap_socket(
+                socket.create_connection((address, port), 5), server_hostname="web.auth.asrbox.internal"
+            ) as plug:
+                plug.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+                assert plug.recv(100).startswith(b"HTTP/1.0 200 ")
+
+
 def test_another_appliance_signs_a_person_in_and_learns_who_it_is(house: House) -> None:
     opened = house.client.post("login", json={"login": "administrator", "password": FIRST, "address": "203.0.113.9"})
     known = house.client.post("introspect", json={"token": opened["token"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -49,6 +50,21 @@ MISTAKES = [
      "asrbox.yaml:{+0}: install.root_size: a size such as 512MiB or 4GiB is expected, not '6 gigs'"),
     (DISTRO, "  range: 198.18.80.0/20", "  range: 198.18.80.1/20",
      "asrbox.yaml:{+0}: network.range: 198.18.80.1/20 has host bits set"),
+    (DISTRO, "  range6: fd34:ed37:338c::/56", "  range6: fd34:ed37:338c::1/56",
+     "asrbox.yaml:{+0}: network.range6: fd34:ed37:338c::1/56 has host bits set"),
+    (DISTRO, "  range6: fd34:ed37:338c::/56", "  range6: fd34:ed37:338c::/64",
+     "asrbox.yaml:{+0}: network.range6: the range needs room for at least two /64 blocks: /56 or so, not /64"),
+    (DISTRO, "  range6: fd34:ed37:338c::/56", "  range6: 198.18.0.0/15",
+     "asrbox.yaml:{+0}: network.range6: '198.18.0.0/15' is not an IPv6 network such as fd12:3456:789a::/56"),
+    (DISTRO, "  range6: fd34:ed37:338c::/56", "  range6: fd34:ed37:338c::/63",
+     "asrbox.yaml:{+6}: appliances.auth: block 2 is outside the IPv6 range fd34:ed37:338c::/63, which has blocks 1 to 1"
+     "\n  hint: take a smaller number or a larger network.range6"),
+    (DISTRO, "  range6: fd34:ed37:338c::/56", "  range6: fe80::/56",
+     "asrbox.yaml:{+0}: network.range6: fe80::/56 is neither unique-local (fd00::/8) nor global unicast (2000::/3)\n"
+     "  hint: take a /56 of fd00::/8 with 40 random bits after the fd (RFC 4193), or one of your own"),
+    (DISTRO, "  range6: fd34:ed37:338c::/56", "  range6: 2001:db8:1::/56",
+     "asrbox.yaml:{+0}: network.range6: 2001:db8:1::/56 is kept for documentation (RFC 3849, RFC 9637)\n"
+     "  hint: take a /56 of fd00::/8 with 40 random bits after the fd (RFC 4193), or one of your own"),
     (DISTRO, "install:", "instal:",
      "asrbox.yaml:{+0}: instal: there is no such key\n"
      "  hint: known keys: appliances, base, distribution, install, network, released, title, version"),
@@ -126,6 +142,32 @@ def test_every_daemon_gets_the_address_of_the_plan(project: Project) -> None:
     assert daemons["firebird.asr_billing"] == ("198.18.83.2", "firebird.asr-billing.asrbox.internal")
     assert daemons["web.asr_billing"] == ("198.18.83.3", "web.asr-billing.asrbox.internal")
     assert daemons["web.auth"][0] == "198.18.82.2"
+
+
+def test_a_second_address_has_the_numbers_of_the_first(project: Project) -> None:
+    resolved = load(project)
+    daemons = {
+        f"{daemon['name']}.{appliance['name']}": daemon.get("address6")
+        for appliance in resolved.as_json()["appliances"]
+        for daemon in appliance["daemons"]
+    }
+    assert resolved.as_json()["network"]["host6"] == "fd34:ed37:338c::1"
+    assert daemons["web.auth"] == "fd34:ed37:338c:2::2"
+    assert daemons["web.asr_billing"] == "fd34:ed37:338c:3::3"
+    assert daemons["firebird.asr_billing"] is None, "it says `ipv6: false`"
+
+
+def test_a_whole_address_has_its_number_in_ipv6_too(project: Project) -> None:
+    spoil(project, BILLING, "    address: 3", "    address: 198.18.83.200")
+    resolved = load(project)
+    web = resolved.appliances["asr_billing"].daemons["web"]
+    assert str(resolved.address6("asr_billing", web)) == "fd34:ed37:338c:3::c8"
+
+
+def test_a_distribution_may_have_no_ipv6(project: Project) -> None:
+    spoil(project, DISTRO, "  range6: fd34:ed37:338c::/56 ", "  # ")
+    text = json.dumps(load(project).as_json())
+    assert "address6" not in text and "range6" not in text and "host6" not in text
 
 
 def test_appliances_start_after_what_they_consume(project: Project) -> None:

@@ -35,7 +35,7 @@ from appliances.base.agent.board import Board
 from appliances.base.agent.clock import Clock
 from appliances.base.agent.console import Console
 from appliances.base.agent.courier import Courier
-from appliances.base.agent.distribution import Appliance, load_distribution
+from appliances.base.agent.distribution import Appliance, Distribution, load_distribution
 from appliances.base.agent.errors import AgentError, WrongSettings, of_disk
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
@@ -328,17 +328,18 @@ class Agent:
 
     def check(self) -> list[dict[str, Any]]:
         self._look_at_clock()
-        return checks.run_all(self.status(), self._paths, self._incus, self._clock)
+        return checks.run_all(self.status(), self._paths, self._incus, self._in_force().network, self._clock)
 
     def network(self) -> dict[str, Any]:
         """The appliances' network: its addresses, what may pass and what was dropped, what is published where."""
-        shipped = load_distribution(self._paths.distribution)
+        shipped = self._in_force()
         network, seen = shipped.network, outside.look(shipped.network.bridge)
         passing = [
             {
                 "appliance": one.appliance,
                 "endpoint": one.endpoint,
                 "address": str(one.address),
+                "address6": None if one.address6 is None else str(one.address6),
                 "port": one.port,
                 "transport": one.transport,
             }
@@ -352,8 +353,10 @@ class Agent:
         ]
         return {
             "range": str(network.range),
+            "range6": None if network.range6 is None else str(network.range6),
             "bridge": network.bridge,
             "host": str(network.host),
+            "host6": None if network.host6 is None else str(network.host6),
             "domain": network.domain,
             "hostname": seen.hostname,
             "addresses": list(seen.addresses),
@@ -410,6 +413,11 @@ class Agent:
         self._alarms.try_out(wanted)
         self._courier.nudge()
         return wanted
+
+    def _in_force(self) -> Distribution:
+        """The distribution as the plan in force wants it."""
+        shipped = load_distribution(self._paths.distribution)
+        return self._plans.current(shipped).plan.wanted(shipped)
 
     def _target(self, target: str) -> Appliance:
         name, _, daemon = target.partition(".")

@@ -20,6 +20,7 @@ class DaemonStatus:
     name: str
     title: dict[str, str]
     address: str
+    address6: str | None
     port: int
     protocol: str
     hostname: str
@@ -111,6 +112,7 @@ def daemon_status(daemon: Daemon, state: State, enabled: bool, health: Well, det
         name=daemon.name,
         title=daemon.title,
         address=str(daemon.address),
+        address6=None if daemon.address6 is None else str(daemon.address6),
         port=daemon.port,
         protocol=daemon.protocol,
         hostname=daemon.hostname,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -57,14 +57,23 @@ class Authority:
         """SHA-256 of the CA certificate as browsers show it: pairs of hex digits with colons."""
         return self.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
-    def ensure(self, certificate: Path, key: Path, subject: Subject, *, mode: int = 0o600, gid: int = 0) -> bool:
+    def ensure(
+        self,
+        certificate: Path,
+        key: Path,
+        subject: Subject,
+        *,
+        mode: int = 0o600,
+        gid: int = 0,
+        gone: IPv6Network | None = None,
+    ) -> bool:
         """Make sure that a valid certificate for `subject` exists; returns whether a new one was written.
 
         A new one is made when there is none, when it ends within 30 days or has not begun, when it lacks a name or
-        address of `subject`, when another CA signed it or when the CA's certificate was renewed.
+        address of `subject` or has one in `gone`, when another CA signed it or when the CA's certificate was renewed.
         The key is written first: a power cut in between is seen next time.
         """
-        if self._is_good(certificate, key, subject):
+        if self._is_good(certificate, key, subject, gone):
             return False
         private = ec.generate_private_key(ec.SECP256R1())
         files.write(key, _key_pem(private), mode=mode, gid=gid)
@@ -128,7 +137,7 @@ class Authority:
         files.write(self.folder / "ca.crt", _pem(certificate))
         return key, certificate
 
-    def _is_good(self, certificate: Path, key: Path, subject: Subject) -> bool:
+    def _is_good(self, certificate: Path, key: Path, subject: Subject, gone: IPv6Network | None) -> bool:
         try:
             pem = certificate.read_bytes()
             held = x509.load_pem_x509_certificate(pem)
@@ -140,13 +149,16 @@ class Authority:
             return False
         if not pem.endswith(self.pem):
             return False
-        return self._lives(held) and _covers(held, subject)
+        return self._lives(held) and _covers(held, subject, gone)
 
 
-def _covers(certificate: x509.Certificate, subject: Subject) -> bool:
+def _covers(certificate: x509.Certificate, subject: Subject, gone: IPv6Network | None) -> bool:
     san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     names = set(san.get_values_for_type(x509.DNSName))
-    addresses = {str(address) for address in san.get_values_for_type(x509.IPAddress)}
+    held = san.get_values_for_type(x509.IPAddress)
+    if gone is not None and any(address in gone for address in held):
+        return False
+    addresses = {str(address) for address in held}
     return names.issuperset(subject.names) and addresses.issuperset(subject.addresses)
 
 

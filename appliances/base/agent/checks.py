@@ -13,7 +13,7 @@ from cryptography import x509
 from appliances.base.agent import firewall, machine, outsidecert, routes
 from appliances.base.agent.board import WELL_ENOUGH
 from appliances.base.agent.clock import Clock, judge
-from appliances.base.agent.distribution import load_distribution
+from appliances.base.agent.distribution import Network, load_distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
@@ -26,10 +26,10 @@ EARLIEST = datetime.timedelta(days=30)
 RENEWED = datetime.timedelta(days=14)  # a certificate that somebody renews has been by then
 
 
-def run_all(status: dict[str, Any], paths: Paths, incus: Incus, clock: Clock) -> list[dict[str, Any]]:
+def run_all(status: dict[str, Any], paths: Paths, incus: Incus, network: Network, clock: Clock) -> list[dict[str, Any]]:
     """`[{name, ok, detail}]`: what the host needs, then every daemon that should run."""
     found = [_agent(status), *_disk(paths), _memory(), *_storage(incus), _clock(paths, clock), _authority(paths)]
-    found += [*_outside(paths), _firewall(), *_routes(paths)]
+    found += [*_outside(paths), _firewall(), _routes(network)]
     for appliance in status["appliances"]:
         if appliance["state"] == "disabled":
             continue
@@ -134,11 +134,11 @@ def _firewall() -> dict[str, Any]:
     return _check("firewall", True, f"{sum(packets.values())} packets dropped that no appliance declares")
 
 
-def _routes(paths: Paths) -> list[dict[str, Any]]:
-    network = load_distribution(paths.distribution).network
-    found = routes.overlapping(network)
-    detail = f"{', '.join(found)} overlaps with {network.range}" if found else f"nothing overlaps with {network.range}"
-    return [_check("routes", not found, detail)]
+def _routes(network: Network) -> dict[str, Any]:
+    ranges = routes.ranges(network)
+    found = [f"{one} overlaps with {reach}" for reach in ranges for one in routes.overlapping(reach, network.bridge)]
+    detail = "; ".join(found) or f"nothing overlaps with {' and '.join(str(reach) for reach in ranges)}"
+    return _check("routes", not found, detail)
 
 
 def _check(name: str, ok: bool, detail: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from appliances.base.agent import (
     firewall,
     images,
     instances,
+    ipv6,
     outside,
     preseed,
     reconcile,
@@ -55,7 +56,7 @@ PASSWORD_CHANGED = "/var/lib/asrbox/data/administrator-password-changed"  # noqa
 
 @dataclass(frozen=True)
 class Intent:
-    """What should be: the files that the installer and people wrote."""
+    """What should be: the files that the installer and people wrote. The distribution is as the plan wants it."""
 
     distribution: Distribution
     image_list: ImageList
@@ -66,7 +67,8 @@ def read_intent(paths: Paths, plans: PlanStore) -> Intent:
     """Read distribution, image list and the plan in force. Raises AgentError naming file and key."""
     shipped = distribution.load_distribution(paths.distribution)
     image_list = distribution.load_images(paths.image_list)
-    return Intent(shipped, image_list, plans.current(shipped).plan)
+    plan = plans.current(shipped).plan
+    return Intent(plan.wanted(shipped), image_list, plan)
 
 
 class Convergence:
@@ -95,7 +97,7 @@ class Convergence:
         self._say = say
         self._recorded = recorded
         self._tls_app = tls_app
-        self._tls: wsgi.Server | None = None
+        self._tls: dict[str, wsgi.Server] = {}
         self._abilities: instances.HostAbilities | None = None
         self._backoff = Backoff()
         self._firewall = firewall.Firewall()
@@ -110,6 +112,7 @@ class Convergence:
         self.failures = {}
         intent = read_intent(self._paths, self._plans)
         self._board.introduce(intent.distribution)
+        ipv6.refuse(intent.distribution.network)
         self._prepare_progress(0, "making secrets and the certificate authority")
         renderer, renewed = self._prepare(intent)
         self._prepare_progress(1, "setting Incus up")
@@ -124,7 +127,8 @@ class Convergence:
         if actions:
             self._act(actions, intent, wanted)
         watch = self._watch()
-        self._reload(intent, watch, renewed, actual)
+        started = {one.appliance for one in actions if isinstance(one, reconcile.StartInstance)}
+        self._reload(intent, watch, renewed, actual, started - self.failures.keys())
         healthy = self._look_at_all(intent, watch)
         self._console.show(intent.distribution, renderer.outside, self._password(intent.distribution))
         return healthy
@@ -137,7 +141,8 @@ class Convergence:
         """What would be done to the containers if this plan were in force, in words. Any thread may ask."""
         if self._abilities is None:
             raise AgentError("the agent has not looked at this host yet", hint="ask again in a minute")
-        intent = replace(read_intent(self._paths, self._plans), plan=plan)
+        shipped = plan.wanted(distribution.load_distribution(self._paths.distribution))
+        intent = replace(read_intent(self._paths, self._plans), distribution=shipped, plan=plan)
         return [str(action) for action in reconcile.reconcile(self._desired(intent), execute.observe(self._incus))]
 
     def show(self) -> None:
@@ -181,7 +186,8 @@ class Convergence:
         else:
             storage = self._existing_storage(intent.distribution)
         if self._incus.network(intent.distribution.network.bridge) is None:
-            routes.refuse_overlap(intent.distribution.network)
+            for reach in routes.ranges(intent.distribution.network):
+                routes.refuse_overlap(reach, intent.distribution.network.bridge)
         for done in preseed.apply(self._incus, preseed.desired(intent.distribution, storage)):
             self._say(done)
         if self._abilities.filters_frames and self._firewall.ensure(firewall.rules(intent.distribution)):
@@ -197,13 +203,17 @@ class Convergence:
     def _serve_tls(self, shipped: Distribution, renderer: runtime.Renderer) -> None:
         network = shipped.network
         certificate, key = self._paths.ca / "agent.crt", self._paths.ca / "agent.key"
-        subject = ca.subject_of([f"{AGENT_ENDPOINT}.{network.domain}"], [str(network.host)])
-        renewed = renderer.authority.ensure(certificate, key, subject)
-        if self._tls is None:
-            app = self._tls_app(tokens.Verifier(renderer.service_tokens))
-            self._tls = server.serve_tls(app, str(network.host), AGENT_PORT, certificate, key)
-        elif renewed:
-            server.renew(self._tls, certificate, key)
+        addresses = [str(address) for address in (network.host, network.host6) if address is not None]
+        subject = ca.subject_of([f"{AGENT_ENDPOINT}.{network.domain}"], addresses)
+        renewed = renderer.authority.ensure(certificate, key, subject, gone=network.gone6)
+        for address in [address for address in self._tls if address not in addresses]:
+            self._tls.pop(address).stop()
+        for address in addresses:
+            if address not in self._tls:
+                app = self._tls_app(tokens.Verifier(renderer.service_tokens))
+                self._tls[address] = server.serve_tls(app, address, AGENT_PORT, certificate, key)
+            elif renewed:
+                server.renew(self._tls[address], certificate, key)
 
     # acting ---------------------------------------------------------------------------------------------------
 
@@ -243,7 +253,7 @@ class Convergence:
 
     def _before_start(self, intent: Intent, name: str, providers: tuple[str, ...]) -> None:
         self._wait_for(intent, name, providers)
-        addresses = {daemon.address for daemon in intent.distribution.appliance(name).daemons}
+        addresses = {one for daemon in intent.distribution.appliance(name).daemons for one in daemon.addresses}
         wire.refuse_taken(intent.distribution.network.bridge, addresses, name)
 
     def _wait_for(self, intent: Intent, name: str, providers: tuple[str, ...]) -> None:
@@ -266,12 +276,17 @@ class Convergence:
                     break
                 time.sleep(max(LOOK, time.monotonic() - began))
 
-    def _reload(self, intent: Intent, watch: Watch, renewed: dict[str, set[str]], before: reconcile.Actual) -> None:
-        """Let daemons that ran already take up a certificate that was renewed, or a setting that was changed."""
+    def _reload(
+        self, intent: Intent, watch: Watch, renewed: dict[str, set[str]], before: reconcile.Actual, started: set[str]
+    ) -> None:
+        """Let daemons that ran already take up a certificate that was renewed, or a setting that was changed.
+
+        Those of appliances that have just been `started` have read them.
+        """
         for name, daemons in renewed.items():
             appliance = intent.distribution.appliance(name)
             found = before.instances.get(appliance.instance)
-            if found is not None and found.running:
+            if found is not None and found.running and name not in started:
                 for daemon in sorted(daemons):
                     self._say(f"{name}.{daemon} has a new certificate")
                     watch.systemctl(appliance, "try-reload-or-restart", appliance.daemon(daemon).unit)
@@ -280,7 +295,7 @@ class Convergence:
             with contextlib.suppress(UnknownName):  # of a distribution before this one
                 appliance = intent.distribution.appliance(name)
                 found = before.instances.get(appliance.instance)
-                if found is not None and found.running:  # one that starts now reads them anyway
+                if found is not None and found.running and name not in started:  # one that starts now reads them anyway
                     self._say(f"restarting {daemon} of {name} for its new settings")
                     watch.begin_anew(appliance, appliance.daemon(daemon), intent.plan)
             mark.unlink()

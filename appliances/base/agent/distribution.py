@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -13,9 +13,11 @@ from appliances.base.agent.settings import Setting
 
 AGENT_ENDPOINT = "agent.host"
 AGENT_PORT = 8443
+LINK_LOCAL = IPv6Network("fe80::/64")  # RFC 4291, section 2.5.6
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Bytes = Annotated[int, Field(gt=0)]
+Address = IPv4Address | IPv6Address
 
 
 class _Model(BaseModel):
@@ -28,6 +30,26 @@ class Network(_Model):
     bridge: str
     host: IPv4Address
     domain: str
+    range6: IPv6Network | None = None
+    host6: IPv6Address | None = None  # None where IPv6 is off (Distribution.with_ipv6)
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether IPv6 is on."""
+        return self.host6 is not None
+
+    @property
+    def gone6(self) -> IPv6Network | None:
+        """The range that nothing has addresses of: where IPv6 is off."""
+        return None if self.ipv6 else self.range6
+
+    def number(self, block: IPv4Network) -> int:
+        """Which block of the range it is; the host's own is 0."""
+        return (int(block.network_address) - int(self.range.network_address)) >> 8
+
+    def link_local(self, block: IPv4Network) -> IPv6Address:
+        """The container's address on the bridge alone, which the neighbour discovery of its kernel speaks from."""
+        return LINK_LOCAL[self.number(block)]
 
 
 class Health(_Model):
@@ -40,6 +62,7 @@ class Daemon(_Model):
     unit: str
     title: dict[str, str]
     address: IPv4Address
+    address6: IPv6Address | None = None  # None where IPv6 is off, and of a daemon that cannot listen on one
     port: Port
     protocol: str
     hostname: str
@@ -47,6 +70,11 @@ class Daemon(_Model):
     health: Health
     publish: Port | None = None
     critical: bool = False  # when it stays broken, its appliance goes into safe mode
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens, IPv4 first."""
+        return (self.address,) if self.address6 is None else (self.address, self.address6)
 
 
 class Volume(_Model):
@@ -74,6 +102,16 @@ class Appliance(_Model):
     consumes: list[str] = []
     secrets: list[str] = []
     settings: list[Setting] = []
+
+    @property
+    def sources(self) -> tuple[IPv4Address, ...]:
+        """Its own IPv4 addresses, sorted."""
+        return tuple(sorted({daemon.address for daemon in self.daemons}))
+
+    @property
+    def sources6(self) -> tuple[IPv6Address, ...]:
+        """Its own IPv6 addresses, sorted; without the one that is of the bridge alone."""
+        return tuple(sorted({daemon.address6 for daemon in self.daemons if daemon.address6 is not None}))
 
     def daemon(self, name: str) -> Daemon:
         """The daemon of that name; UnknownName when there is none."""
@@ -106,6 +144,17 @@ class Distribution(_Model):
     network: Network
     install: Install
     appliances: list[Appliance]
+
+    def with_ipv6(self, on: bool) -> Distribution:
+        """The same as a host has it where IPv6 is on, or off: then nobody has an IPv6 address."""
+        if on or not self.network.ipv6:
+            return self
+        appliances = [
+            one.model_copy(update={"daemons": [d.model_copy(update={"address6": None}) for d in one.daemons]})
+            for one in self.appliances
+        ]
+        network = self.network.model_copy(update={"host6": None})
+        return self.model_copy(update={"network": network, "appliances": appliances})
 
     def appliance(self, name: str) -> Appliance:
         """The appliance of that name; UnknownName when there is none."""

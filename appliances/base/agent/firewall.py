@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jinja2
 
@@ -26,13 +26,15 @@ LIMIT = 60.0  # seconds for one call of nft
 
 def interface(network: Network, appliance: Appliance) -> str:
     """The host's end of the appliance's cable: a name that the rules know, of at most 15 characters."""
-    number = (int(appliance.block.network_address) - int(network.range.network_address)) >> 8
-    return f"{network.bridge}-{number}"
+    return f"{network.bridge}-{network.number(appliance.block)}"
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What one appliance may open connections to. The endpoint is `<daemon>.<appliance>`, or agent.host."""
+    """What one appliance may open connections to. The endpoint is `<daemon>.<appliance>`, or agent.host.
+
+    `sources6` and `address6` are those of IPv6, where both ends have one.
+    """
 
     appliance: str
     endpoint: str
@@ -40,22 +42,36 @@ class Pass:
     address: IPv4Address
     port: int
     transport: Literal["tcp", "udp"] = "tcp"
+    sources6: tuple[IPv6Address, ...] = ()
+    address6: IPv6Address | None = None
 
 
 def passes(distribution: Distribution) -> list[Pass]:
     """All that appliances declare to consume of one another and of the host."""
     found = []
+    network = distribution.network
     for appliance in distribution.appliances:
-        sources = tuple(sorted({daemon.address for daemon in appliance.daemons}))
         for endpoint in sorted(appliance.consumes):
             if endpoint == AGENT_ENDPOINT:
-                found.append(Pass(appliance.name, endpoint, sources, distribution.network.host, AGENT_PORT))
+                found.append(_pass(appliance, endpoint, network.host, network.host6, AGENT_PORT, "tcp"))
                 continue
             owner, daemon = distribution.endpoint(endpoint)
             if owner is not appliance:
                 transport: Literal["tcp", "udp"] = "udp" if daemon.protocol == "udp" else "tcp"
-                found.append(Pass(appliance.name, endpoint, sources, daemon.address, daemon.port, transport))
+                found.append(_pass(appliance, endpoint, daemon.address, daemon.address6, daemon.port, transport))
     return found
+
+
+def _pass(
+    appliance: Appliance,
+    endpoint: str,
+    address: IPv4Address,
+    address6: IPv6Address | None,
+    port: int,
+    transport: Literal["tcp", "udp"],
+) -> Pass:
+    both = (appliance.sources6, address6) if appliance.sources6 and address6 is not None else ((), None)
+    return Pass(appliance.name, endpoint, appliance.sources, address, port, transport, *both)
 
 
 def rules(distribution: Distribution) -> str:
@@ -64,15 +80,23 @@ def rules(distribution: Distribution) -> str:
     allowed = passes(distribution)
     to_host = [one for one in allowed if one.endpoint == AGENT_ENDPOINT]
     between = [one for one in allowed if one.endpoint != AGENT_ENDPOINT]
-    cables = [
-        {"name": interface(network, one), "addresses": sorted({daemon.address for daemon in one.daemons})}
-        for one in distribution.appliances
-    ]
+    cables = [_cable(network, one) for one in distribution.appliances]
     environment = jinja2.Environment(  # noqa: S701
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     template = environment.from_string(TEMPLATE.read_text())
-    return template.render(bridge=network.bridge, cables=cables, passes=between, to_host=to_host)
+    return template.render(bridge=network.bridge, cables=cables, passes=between, to_host=to_host, ipv6=network.ipv6)
+
+
+def _cable(network: Network, appliance: Appliance) -> dict[str, Any]:
+    """Whose addresses may come by it. nft 1.0 has no word for the target of an advertisement: it is a plain number."""
+    own6 = (network.link_local(appliance.block), *appliance.sources6)
+    return {
+        "name": interface(network, appliance),
+        "addresses": appliance.sources,
+        "addresses6": own6,
+        "targets6": [f"0x{int(address):032x}" for address in own6],
+    }
 
 
 class Firewall:

@@ -49,14 +49,26 @@ class _Connection(http.client.HTTPSConnection):
 
 
 def ask(daemon: Daemon, ca: Path, timeout: float = TIMEOUT) -> Answer:
-    """Ask an endpoint how it is: connect (kind tcp), or GET its health page verified with the host's CA (https)."""
+    """Ask an endpoint how it is: connect (kind tcp), or GET its health page verified with the host's CA (https).
+
+    One with two addresses is as well as the first of them that is not.
+    """
+    answers = (_ask_at(str(address), daemon, ca, timeout) for address in daemon.addresses)
+    found = next(answers)
+    for another in answers:
+        if found.ok:
+            found = another
+    return found
+
+
+def _ask_at(address: str, daemon: Daemon, ca: Path, timeout: float) -> Answer:
     try:
         if daemon.health.kind == "tcp":
-            socket.create_connection((str(daemon.address), daemon.port), timeout).close()
+            socket.create_connection((address, daemon.port), timeout).close()
             return Answer(True, True, "answers")
-        return _ask_https(daemon, ssl.create_default_context(cafile=str(ca)), timeout)
+        return _ask_https(address, daemon, ssl.create_default_context(cafile=str(ca)), timeout)
     except (OSError, http.client.HTTPException, ssl.SSLError) as error:
-        where = f"{daemon.address}:{daemon.port}"
+        where = f"[{address}]:{daemon.port}" if ":" in address else f"{address}:{daemon.port}"
         return Answer(False, False, f"{where} does not answer: {error or type(error).__name__}")
 
 
@@ -86,8 +98,8 @@ def parse_units(shown: str) -> list[Unit]:
     return found
 
 
-def _ask_https(daemon: Daemon, context: ssl.SSLContext, timeout: float) -> Answer:
-    connection = _Connection(str(daemon.address), daemon.port, daemon.hostname, context, timeout)
+def _ask_https(address: str, daemon: Daemon, context: ssl.SSLContext, timeout: float) -> Answer:
+    connection = _Connection(address, daemon.port, daemon.hostname, context, timeout)
     try:
         connection.request("GET", daemon.health.path, headers={"Host": daemon.hostname})
         response = connection.getresponse()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliances.base.agent.distribution import Appliance, Distribution, ImageList
+from appliances.base.agent.distribution import Appliance, Distribution, ImageList, Network
 from appliances.base.agent.firewall import interface
 from appliances.base.agent.plan import Plan
 from appliances.base.agent.preseed import POOL
@@ -69,8 +69,6 @@ def desired_instances(
 
 def _config(appliance: Appliance, distribution: Distribution, plan: Plan) -> dict[str, str]:
     limits = plan.limits(appliance)
-    prefix = distribution.network.range.prefixlen
-    addresses = dict.fromkeys(f"{daemon.address}/{prefix}" for daemon in appliance.daemons)
     return {
         # Unset, Incus would itself start after a reboot what ran before it: in no order, and before the agent has
         # renewed certificates and runtime folders. The agent alone starts containers, in the plan's order.
@@ -81,8 +79,20 @@ def _config(appliance: Appliance, distribution: Distribution, plan: Plan) -> dic
         "limits.processes": str(limits.processes),
         "security.privileged": "false",
         APPLIANCE: appliance.name,
-        ADDRESSES: ",".join(addresses),
+        ADDRESSES: ",".join(_addresses(appliance, distribution.network)),
     }
+
+
+def _addresses(appliance: Appliance, network: Network) -> list[str]:
+    """All of the container's addresses, each with the prefix length of the network that is on the same wire.
+
+    Where IPv6 is on, also one of the wire alone: from it the kernel asks whether a neighbour is still there.
+    """
+    found = list(dict.fromkeys(f"{daemon.address}/{network.range.prefixlen}" for daemon in appliance.daemons))
+    if network.range6 is not None and network.ipv6:
+        found += [f"{address}/{network.range6.prefixlen}" for address in appliance.sources6]
+        found.append(f"{network.link_local(appliance.block)}/64")
+    return found
 
 
 def _devices(

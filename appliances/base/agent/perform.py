@@ -16,7 +16,7 @@ from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
-from appliances.base.agent.plan import Plan, changes
+from appliances.base.agent.plan import EVERYBODY, Plan, changes
 from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.settings import Value
 from appliances.base.agent.trial import Trial
@@ -107,10 +107,11 @@ class Performer:
                 self._name_consumers(distribution.appliance(name), distribution)
             if plan.enabled(name) and not before.plan.enabled(name):
                 self._held.release(name)
-        self._trial.begin(before.number, set(told))
+        touched = set(plan.appliances if EVERYBODY in told else told)
+        self._trial.begin(before.number, touched)
         applied = self._plans.apply(plan, author)
         self._say(f"plan {applied.number} is in force")
-        self._judge(before, applied, set(told), author)
+        self._judge(before, applied, touched, author)
 
     def on_trial(self) -> bool:
         """Whether an agent was killed before it knew how a plan went that it had brought into force."""
@@ -140,15 +141,16 @@ class Performer:
         self._unsettled(names)
         raise AgentError(
             f"plan {applied.number} was taken back: {problem}",
-            hint=f"see: asrctl logs {next(iter(sorted(names)), '')}",
+            hint=f"see: asrctl logs {next(iter(names))}" if len(names) == 1 else "see: asrctl check",
         )
 
     def _unsettled(self, names: set[str]) -> str | None:
         """Make rounds until these appliances are well or off; why they are not, when that does not happen.
 
+        Their time begins when the first round is done: that one may have to restart all containers.
         What has failed for good (systemd gave its daemon up, and so did a repair) is not waited for to the end.
         """
-        deadline = time.monotonic() + SETTLING
+        deadline: float | None = None
         failed_since: dict[str, float] = {}
         while True:
             try:
@@ -161,9 +163,10 @@ class Performer:
             if not bad:
                 return None
             now = time.monotonic()
+            deadline = deadline or now + SETTLING
             failed = {one.name for one in bad if one.state == "error"}
             hopeless = any(now - failed_since.setdefault(name, now) > HOPELESS for name in failed)
-            if hopeless or now > deadline:
+            if hopeless or now >= deadline:
                 return "; ".join(f"{one.name} is {one.state}: {one.detail or 'waiting'}" for one in bad)
             time.sleep(LOOK)
 

@@ -23,7 +23,9 @@ HEADER = """\
 # What this host is to run. Edit it, look at the difference with `asrctl plan`, bring it into force with `asrctl apply`.
 # limits override what the appliance asks for: memory and disk like 2GiB, cpu in cores, processes as a number.
 # settings: `asrctl config APPLIANCE` lists those that there are.
+# network: with `ipv6: on` every daemon gets an IPv6 address beside its IPv4 one; the containers restart for it.
 """
+EVERYBODY = "*"  # what changes the network changes every appliance
 _SIZE = re.compile(r"(\d+) ?(KiB|MiB|GiB|TiB)?")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
@@ -68,8 +70,13 @@ class PlannedAppliance(_Model):
     settings: dict[str, bool | int | str] = {}
 
 
+class PlannedNetwork(_Model):
+    ipv6: bool = False
+
+
 class Plan(_Model):
     version: Literal[1] = 1
+    network: PlannedNetwork = PlannedNetwork()
     appliances: dict[str, PlannedAppliance]
 
     def enabled(self, appliance: str) -> bool:
@@ -87,6 +94,10 @@ class Plan(_Model):
         planned = self.appliances.get(appliance.name, PlannedAppliance())
         chosen = {key: value for key, value in planned.limits if value is not None}
         return appliance.limits.model_copy(update=chosen)
+
+    def wanted(self, distribution: Distribution) -> Distribution:
+        """The distribution as this plan wants it on the host: without IPv6 addresses unless they are switched on."""
+        return distribution.with_ipv6(self.network.ipv6)
 
     def settings(self, appliance: Appliance) -> dict[str, Value]:
         """Every setting of the appliance: as the plan has it, else its default."""
@@ -147,13 +158,22 @@ def save(path: Path, plan: Plan) -> None:
 
 def first(seed: Path, distribution: Distribution) -> Plan:
     """The plan of a new host, from the distribution and the answers of the installation in `seed`."""
-    chosen = _chosen_by_seed(seed, distribution)
-    return Plan(appliances={one.name: PlannedAppliance(enabled=one.name in chosen) for one in distribution.appliances})
+    answers = _answers(seed)
+    chosen = _chosen_by_seed(seed, answers, distribution)
+    ipv6 = answers.get("ipv6", False)
+    if not isinstance(ipv6, bool):
+        raise AgentError(f"{seed}: ipv6: expected true or false", step="plan")
+    network = PlannedNetwork(ipv6=ipv6)
+    _check_network(f"{seed}: ipv6", network, distribution)
+    enabled = {one.name: PlannedAppliance(enabled=one.name in chosen) for one in distribution.appliances}
+    return Plan(network=network, appliances=enabled)
 
 
 def changes(before: Plan, after: Plan, distribution: Distribution) -> dict[str, list[str]]:
-    """What `after` says otherwise than `before`: appliance → in words, one line each."""
+    """What `after` says otherwise than `before`: appliance → in words, one line each; EVERYBODY: of all of them."""
     by_appliance: dict[str, list[str]] = {}
+    if before.network.ipv6 != after.network.ipv6:
+        by_appliance[EVERYBODY] = [f"network: ipv6 {_switched(after.network.ipv6)}"]
     for appliance in distribution.appliances:
         name = appliance.name
         found = []
@@ -194,6 +214,7 @@ def _limit_text(key: str, value: int | None) -> str:
 
 
 def _check_names(path: Path, plan: Plan, distribution: Distribution) -> None:
+    _check_network(f"{path}: network.ipv6", plan.network, distribution)
     known = {one.name: one for one in distribution.appliances}
     for name, planned in plan.appliances.items():
         if name not in known:
@@ -218,15 +239,27 @@ def _check_names(path: Path, plan: Plan, distribution: Distribution) -> None:
                 raise AgentError(f"{place}: {error.message}", hint=error.hint) from error
 
 
-def _chosen_by_seed(seed: Path, distribution: Distribution) -> set[str]:
-    """Names of the appliances that the answer file asks for; all when there is none or it is silent."""
-    known = [one.name for one in distribution.appliances]
+def _check_network(place: str, network: PlannedNetwork, distribution: Distribution) -> None:
+    if network.ipv6 and not distribution.network.ipv6:
+        raise AgentError(
+            f"{place}: this distribution has no IPv6 addresses",
+            hint="leave it off, or build the ISO with a network.range6 in its file in distro/",
+        )
+
+
+def _answers(seed: Path) -> dict[str, Any]:
+    """What the answer file says; nothing when there is none."""
     if not seed.exists():
-        return set(known)
+        return {}
     try:
-        answers: dict[str, Any] = tomllib.loads(seed.read_text())
+        return tomllib.loads(seed.read_text())
     except tomllib.TOMLDecodeError as error:
         raise AgentError(f"{seed}: not TOML: {error}", step="plan") from error
+
+
+def _chosen_by_seed(seed: Path, answers: dict[str, Any], distribution: Distribution) -> set[str]:
+    """Names of the appliances that the answer file asks for; all when it is silent."""
+    known = [one.name for one in distribution.appliances]
     chosen = answers.get("appliances", known)
     if not isinstance(chosen, list):
         raise AgentError(f"{seed}: appliances: expected a list of names", step="plan")

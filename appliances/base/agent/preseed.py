@@ -60,6 +60,7 @@ def desired(distribution: Distribution, storage: Storage) -> dict[str, Any]:
         root_size=ROOT_SIZE,
         bridge=network.bridge,
         address=f"{network.host}/{network.range.prefixlen}",
+        address6=f"{network.host6}/{network.range6.prefixlen}" if network.host6 and network.range6 else None,
     )
     rendered: dict[str, Any] = yaml.safe_load(text)
     return rendered
@@ -116,7 +117,8 @@ def _apply_network(incus: Incus, wanted: dict[str, Any]) -> list[str]:
     current = found["config"]
     differing = [key for key, value in wanted["config"].items() if current.get(key) != value]
     if differing:
-        incus.update_network(name, {**current, **wanted["config"]})
+        kept = {key: value for key, value in current.items() if not key.startswith("ipv6.")}
+        incus.update_network(name, {**kept, **wanted["config"]})
         return [f"corrected {', '.join(sorted(differing))} of the bridge {name}"]
     return []
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class Renderer:
 
     def _certificate(self, folder: Path, daemon: Daemon) -> bool:
         names = [daemon.hostname]
-        addresses = [str(daemon.address)]
+        addresses = [str(address) for address in daemon.addresses]
         if daemon.publish is not None:
             names += [self.outside.hostname]
             addresses += self.outside.addresses
@@ -109,6 +110,7 @@ class Renderer:
             ca.subject_of(names, addresses),
             mode=0o640,
             gid=self.owner_base + ASRBOX_GID,
+            gone=self.distribution.network.gone6,
         )
         self._private(key, key.read_bytes())
         self._plain(certificate, certificate.read_bytes())
@@ -135,6 +137,7 @@ class Renderer:
             hostname = f"{AGENT_ENDPOINT}.{network.domain}"
             return {
                 "address": str(network.host),
+                **_second(network.host6),
                 "port": AGENT_PORT,
                 "protocol": "https",
                 "hostname": hostname,
@@ -153,11 +156,12 @@ class Renderer:
     def _hosts(self, appliance: Appliance) -> str:
         network = self.distribution.network
         lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-        lines.append(f"{network.host} {AGENT_ENDPOINT}.{network.domain}")
+        for host in (network.host, network.host6) if network.host6 else (network.host,):
+            lines.append(f"{host} {AGENT_ENDPOINT}.{network.domain}")
         for one in self.distribution.appliances:
             for index, daemon in enumerate(one.daemons):
                 own_name = f" {one.instance}" if one.name == appliance.name and index == 0 else ""
-                lines.append(f"{daemon.address} {daemon.hostname}{own_name}")
+                lines += [f"{address} {daemon.hostname}{own_name}" for address in daemon.addresses]
         return "\n".join(lines) + "\n"
 
     def _folder(self, path: Path) -> Path:
@@ -189,17 +193,23 @@ def _environment(appliance: Appliance, daemon: Daemon) -> str:
         f"ASRBOX_APPLIANCE={appliance.name}\n"
         f"ASRBOX_DAEMON={daemon.name}\n"
         f"ASRBOX_ADDRESS={daemon.address}\n"
-        f"ASRBOX_PORT={daemon.port}\n"
+        + (f"ASRBOX_ADDRESS6={daemon.address6}\n" if daemon.address6 else "")
+        + f"ASRBOX_PORT={daemon.port}\n"
     )
 
 
 def _endpoint(daemon: Daemon) -> dict[str, Any]:
     return {
         "address": str(daemon.address),
+        **_second(daemon.address6),
         "port": daemon.port,
         "protocol": daemon.protocol,
         "hostname": daemon.hostname,
     }
+
+
+def _second(address6: IPv6Address | None) -> dict[str, str]:
+    return {} if address6 is None else {"address6": str(address6)}
 
 
 def _remove_others(top: Path, written: Iterable[Path]) -> None:

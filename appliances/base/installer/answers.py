@@ -26,7 +26,7 @@ def from_seed(
     is not stopped by what the first one left on it. Raises InstallError.
     """
     try:
-        seed = check_text(text, distribution.appliances)
+        seed = check_text(text, distribution.appliances, distribution.ipv6)
     except SeedError as error:
         first = error.problems[0]
         where = ", ".join(part for part in (f"line {first.line}" if first.line else "", first.key or "") if part)

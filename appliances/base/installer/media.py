@@ -19,7 +19,9 @@ SEED_MOUNT = "/run/asrbox-install/seed"
 
 @dataclass(frozen=True)
 class Distribution:
-    """The part of distribution.json that the installer needs. `minimum_disk` in bytes; `label` is the medium's."""
+    """The part of distribution.json that the installer needs. `minimum_disk` in bytes; `label` is the medium's; `ipv6`:
+    whether the appliances have IPv6 addresses.
+    """
 
     title: dict[str, str]
     version: str
@@ -28,6 +30,7 @@ class Distribution:
     timezone: str
     language: str
     appliances: tuple[str, ...]
+    ipv6: bool = False
 
     @property
     def name(self) -> str:
@@ -49,6 +52,7 @@ def distribution(repo: str) -> Distribution:
             timezone=install["timezone"],
             language=install["language"],
             appliances=tuple(item["name"] for item in data["appliances"]),
+            ipv6="host6" in data.get("network", {}),
         )
     except (OSError, ValueError, KeyError) as error:
         raise InstallError(

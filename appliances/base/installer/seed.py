@@ -40,6 +40,7 @@ HINTS = {
     "admin.password_hash": "make one with `openssl passwd -6` and put the line it prints in single quotes",
     "admin.ssh_keys": "copy the whole line of a public key file, for example ~/.ssh/id_ed25519.pub",
     "kernel_arguments": 'write a list of words, for example ["iommu=pt", "console=ttyS1,115200"]',
+    "ipv6": "write true or false",
     "timezone": 'write a name of the time zone database, for example "Europe/Moscow"',
     "language": 'write "ru" or "en"',
 }
@@ -191,6 +192,7 @@ class Seed(Part):
     language: Literal["ru", "en"] | None = None
     timezone: Annotated[str, AfterValidator(_timezone)] | None = None
     appliances: tuple[str, ...] | None = None
+    ipv6: bool = False
     unattended: bool = True
     finish: Literal["reboot", "poweroff"] = "reboot"
     kernel_arguments: tuple[Annotated[str, AfterValidator(_kernel_argument)], ...] = ()
@@ -199,8 +201,11 @@ class Seed(Part):
     admin: Admin
 
 
-def check_text(text: str, known_appliances: Collection[str]) -> Seed:
-    """Parse and check an answer file. Raises SeedError with every mistake: line, key, message, hint."""
+def check_text(text: str, known_appliances: Collection[str], has_ipv6: bool = True) -> Seed:
+    """Parse and check an answer file. Raises SeedError with every mistake: line, key, message, hint.
+
+    `has_ipv6`: whether the distribution has IPv6 addresses for its appliances.
+    """
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -221,6 +226,9 @@ def check_text(text: str, known_appliances: Collection[str]) -> Seed:
                     f"there is no appliance {name!r}", f"known here: {known}", lines.get(("appliances",)), "appliances"
                 )
             )
+    if seed is not None and seed.ipv6 and not has_ipv6:
+        hint = "leave it out, or build the ISO with a network.range6"
+        problems.append(Problem("this distribution has no IPv6 addresses", hint, lines.get(("ipv6",)), "ipv6"))
     if problems or seed is None:
         raise SeedError(sorted(problems, key=lambda problem: problem.line or 0))
     return seed

@@ -23,6 +23,7 @@ class Daemon(BaseModel):
     name: str
     title: dict[str, str]
     address: str
+    address6: str | None = None  # None where IPv6 is off, and of a daemon that has none
     port: int
     protocol: str
     hostname: str
@@ -141,6 +142,7 @@ class Pass(BaseModel):
     appliance: str
     endpoint: str
     address: str
+    address6: str | None = None
     port: int
     transport: Literal["tcp", "udp"]
 
@@ -153,11 +155,16 @@ class Published(BaseModel):
 
 
 class Network(BaseModel):
-    """The appliances' network. `dropped`: packets by where they were dropped, None while there are no rules."""
+    """The appliances' network. `dropped`: packets by where they were dropped, None while there are no rules.
+
+    `host6` is None where IPv6 is off.
+    """
 
     range: str
+    range6: str | None = None
     bridge: str
     host: str
+    host6: str | None = None
     domain: str
     hostname: str
     addresses: list[str]

@@ -108,6 +108,20 @@ def distribution() -> Distribution:
     return Distribution.model_validate_json(json.dumps(distribution_json()))
 
 
+def distribution_json_ipv6() -> dict[str, Any]:
+    """The same with an IPv6 range. Firebird has no address in it."""
+    described = distribution_json()
+    described["network"] |= {"range6": "fd34:ed37:338c::/56", "host6": "fd34:ed37:338c::1"}
+    for appliance, block in zip(described["appliances"], (3, 2), strict=True):
+        web = appliance["daemons"][-1]
+        web["address6"] = f"fd34:ed37:338c:{block}::{web['address'].rpartition('.')[2]}"
+    return described
+
+
+def distribution_ipv6() -> Distribution:
+    return Distribution.model_validate_json(json.dumps(distribution_json_ipv6()))
+
+
 def image_list() -> ImageList:
     return ImageList.model_validate_json(json.dumps(images_json()))
 
@@ -125,8 +139,10 @@ def network_json() -> dict[str, Any]:
     """What GET /api/v1/network answers on a host of that distribution."""
     return {
         "range": "198.18.80.0/20",
+        "range6": "fd34:ed37:338c::/56",
         "bridge": "asr0",
         "host": "198.18.80.1",
+        "host6": None,
         "domain": "asrbox.internal",
         "hostname": "box",
         "addresses": ["192.0.2.10"],
@@ -136,6 +152,7 @@ def network_json() -> dict[str, Any]:
                 "appliance": "asr_billing",
                 "endpoint": "web.auth",
                 "address": "198.18.82.2",
+                "address6": None,
                 "port": 443,
                 "transport": "tcp",
             },
@@ -143,6 +160,7 @@ def network_json() -> dict[str, Any]:
                 "appliance": "base",
                 "endpoint": "agent.host",
                 "address": "198.18.80.1",
+                "address6": None,
                 "port": 8443,
                 "transport": "tcp",
             },

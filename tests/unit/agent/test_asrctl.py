@@ -16,7 +16,7 @@ from appliances.base.agent.board import ApplianceStatus, daemon_status
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.server import serve_socket
-from tests.unit.agent.examples import installed
+from tests.unit.agent.examples import distribution_ipv6, installed
 from tests.unit.agent.test_api import Backend
 
 
@@ -83,6 +83,18 @@ def test_status_is_a_table_of_appliances_daemons_addresses_and_health(agent: Doi
         "  web        disabled  -        198.18.83.3:443\n"
         "auth         starting  failing                    web: does not answer\n"
         "  web        starting  failing  198.18.82.2:443\n"
+    )
+
+
+def test_status_shows_the_second_address_below_the_first(agent: Doing) -> None:
+    (web,) = distribution_ipv6().appliance("auth").daemons
+    shown = (daemon_status(web, "running", True, "ok", "answers"),)
+    agent.board.show(ApplianceStatus("auth", "auth", web.title, "running", True, "ok", "", shown))
+
+    assert asrctl("status").output.endswith(
+        "auth         running  ok\n"
+        "  web        running  ok      198.18.82.2:443\n"
+        "                              [fd34:ed37:338c:2::2]:443\n"
     )
 
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from ipaddress import IPv6Network
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_a_client_that_trusts_the_ca_accepts_the_daemon_by_name_and_by_address(t
     handshake(tmp_path, "198.18.82.2")
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(tmp_path, "web.mail.asrbox.internal")
+
+
+def test_a_certificate_for_an_address_that_is_gone_is_made_anew(tmp_path: Path) -> None:
+    paths = tmp_path / "web.crt", tmp_path / "web.key"
+    both = subject_of(["web.auth.asrbox.internal"], ["198.18.82.2", "fd34:ed37:338c:2::2"])
+    gone = IPv6Network("fd34:ed37:338c::/56")
+    assert authority(tmp_path).ensure(*paths, both)
+
+    assert not authority(tmp_path).ensure(*paths, SUBJECT), "it is good for what is asked"
+    assert authority(tmp_path).ensure(*paths, SUBJECT, gone=gone)
+    assert not authority(tmp_path).ensure(*paths, SUBJECT, gone=gone)
 
 
 def test_a_good_certificate_is_kept_over_restarts(tmp_path: Path) -> None:

@@ -4,13 +4,41 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from appliances.base.agent import firewall
-from tests.unit.agent.examples import distribution
+from appliances.base.agent.distribution import Distribution
+from tests.unit.agent.examples import distribution, distribution_ipv6
 
 SHIPPED = distribution()
+SHIPPED6 = distribution_ipv6()
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.mark.parametrize(
+    ("shipped", "golden"),
+    [
+        pytest.param(SHIPPED, "firewall.nft", id="IPv4"),
+        pytest.param(SHIPPED6.with_ipv6(False), "firewall.nft", id="IPv6 off"),
+        pytest.param(SHIPPED6, "firewall_ipv6.nft", id="IPv6 on"),
+    ],
+)
+def test_the_rules_are_exactly_these(shipped: Distribution, golden: str) -> None:
+    assert firewall.rules(shipped) == (DATA / golden).read_text()
+
+
+def test_who_has_no_ipv6_address_passes_by_ipv4_alone() -> None:
+    described = SHIPPED6.model_copy(deep=True)
+    billing = described.appliance("asr_billing")
+    for daemon in billing.daemons:
+        object.__setattr__(daemon, "address6", None)
+
+    assert [(one.sources6, one.address6) for one in firewall.passes(described)] == [((), None)] * 2
+    text = firewall.rules(described)
+    assert "ip6 daddr" not in text
+    assert 'iifname "asr0-3" ip6 saddr != { ::, fe80::3 } counter name "between" drop' in text
 
 
 def test_a_consumer_reaches_the_endpoint_it_declares_and_gets_answers() -> None:
@@ -66,12 +94,13 @@ def test_rules_are_loaded_again_when_the_kernel_has_others(monkeypatch: pytest.M
     assert loads == ["one", "one", "two"]
 
 
-def test_nft_understands_the_rules() -> None:
+@pytest.mark.parametrize("shipped", [SHIPPED, SHIPPED6], ids=["IPv4", "IPv6 on"])
+def test_nft_understands_the_rules(shipped: Distribution) -> None:
     if not (nft := shutil.which("nft")):
         pytest.fail("nft is missing: run make deps")
     checked = subprocess.run(
         ["unshare", "--net", "--map-root-user", nft, "--check", "--file", "-"],
-        input=firewall.rules(SHIPPED),
+        input=firewall.rules(shipped),
         text=True,
         capture_output=True,
         check=False,

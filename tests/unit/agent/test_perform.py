@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +23,7 @@ from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.plan import Plan
 from appliances.base.agent.safemode import SafeMode
-from tests.unit.agent.examples import distribution, installed
+from tests.unit.agent.examples import distribution, distribution_ipv6, distribution_json_ipv6, installed
 
 SHIPPED = distribution()
 
@@ -32,11 +35,14 @@ class Rounds:
         self.store = store
         self.board = board
         self.refuses: str | None = None
+        self.bridge: str | None = None
         self.broken: State = "running"
 
     def round(self) -> bool:
         plan = self.store.current(SHIPPED).plan
         auth = SHIPPED.appliance("auth")
+        if self.bridge and plan.network.ipv6:
+            raise AgentError(self.bridge, step="bridge")
         if self.refuses and plan.limits(auth).memory != auth.limits.memory:
             raise AgentError(self.refuses, appliance="auth", step="configure the container")
         well: Well = "ok" if int(plan.settings(auth)["session_hours"]) <= 100 else "failing"
@@ -180,3 +186,60 @@ def test_killed_at_any_step_of_a_change_the_next_agent_ends_with_the_new_plan_or
     else:
         pytest.fail("it never came to its end")
     assert ends == ({12, 8} if wanted == 8 else {12})
+
+
+def test_ipv6_that_the_host_cannot_have_is_taken_back(
+    tmp_path: Path, rounds: Rounds, store: PlanStore, performer: perform.Performer
+) -> None:
+    perform.Paths(tmp_path).distribution.write_text(json.dumps(distribution_json_ipv6()))
+    rounds.bridge = "fd34:ed37:338c::1 is used already"
+    shipped = distribution_ipv6()
+    draft = store.draft(shipped)
+    draft.network.ipv6 = True
+    plans.save(store._draft, draft)
+
+    with pytest.raises(AgentError, match=r"plan 2 was taken back: bridge: fd34:.* is used already \(see: asrctl check"):
+        performer.perform(order("apply", "plan"))
+
+    assert store.current(shipped).plan.network.ipv6 is False
+
+
+def test_switching_ipv6_waits_for_every_appliance(
+    tmp_path: Path, rounds: Rounds, store: PlanStore, performer: perform.Performer, said: list[str]
+) -> None:
+    perform.Paths(tmp_path).distribution.write_text(json.dumps(distribution_json_ipv6()))
+    shipped = distribution_ipv6()
+    draft = store.draft(shipped)
+    draft.network.ipv6 = True
+    plans.save(store._draft, draft)
+    billing = shipped.appliance("asr_billing")
+    failing = ApplianceStatus("asr_billing", "asr-billing", billing.title, "error", True, "failing", "web is down")
+    rounds.board.show(failing)
+
+    with pytest.raises(AgentError, match="plan 2 was taken back: asr_billing is error: web is down"):
+        performer.perform(order("apply", "plan"))
+
+    assert said[:2] == ["network: ipv6 enabled", "plan 2 is in force"]
+
+
+def test_a_round_that_restarts_everything_may_take_longer_than_a_daemon_has_to_get_well(
+    performer: perform.Performer, store: PlanStore, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perform, "SETTLING", 60.0)
+    clock = itertools.count(0.0, 1000.0)
+    monkeypatch.setattr(perform.time, "monotonic", lambda: next(clock))
+    made, good = [], rounds.round
+
+    def slowly() -> bool:
+        made.append("round")
+        healthy = good()
+        if len(made) == 1:
+            shown = rounds.board.appliance("auth")
+            assert shown is not None
+            rounds.board.show(dataclasses.replace(shown, state="starting", health="failing"))
+        return healthy
+
+    monkeypatch.setattr(rounds, "round", slowly)
+    performer.perform(order("configure", "auth", session_hours=8))
+
+    assert (len(made), hours(store.current(SHIPPED).plan)) == (2, 8)

@@ -9,7 +9,7 @@ import pytest
 from appliances.base.agent import plan
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.settings import Setting
-from tests.unit.agent.examples import distribution
+from tests.unit.agent.examples import distribution, distribution_ipv6
 
 
 @pytest.fixture
@@ -30,6 +30,42 @@ def test_answers_choose_the_appliances(tmp_path: Path) -> None:
     made = plan.first(seed, distribution())
 
     assert (made.enabled("auth"), made.enabled("asr_billing")) == (True, False)
+
+
+def test_ipv6_is_off_until_somebody_switches_it_on(file: Path, tmp_path: Path) -> None:
+    seed = tmp_path / "seed.toml"
+    assert plan.first(seed, distribution_ipv6()).network.ipv6 is False
+    seed.write_text("ipv6 = true\n")
+    assert plan.first(seed, distribution_ipv6()).network.ipv6 is True
+
+    file.parent.mkdir()
+    file.write_text("version: 1\nappliances: {auth: {}}\n")
+    off = plan.load(file, distribution_ipv6())
+    file.write_text("version: 1\nnetwork: {ipv6: on}\nappliances: {auth: {}}\n")
+    on = plan.load(file, distribution_ipv6())
+
+    assert off.wanted(distribution_ipv6()).network.ipv6 is False
+    assert on.wanted(distribution_ipv6()) == distribution_ipv6()
+    assert plan.changes(off, on, distribution_ipv6()) == {plan.EVERYBODY: ["network: ipv6 enabled"]}
+    assert plan.changes(on, off, distribution_ipv6()) == {plan.EVERYBODY: ["network: ipv6 disabled"]}
+
+
+def test_ipv6_is_refused_where_the_distribution_has_no_addresses(file: Path, tmp_path: Path) -> None:
+    seed = tmp_path / "seed.toml"
+    seed.write_text("ipv6 = true\n")
+    with pytest.raises(AgentError, match=r"seed\.toml: ipv6: this distribution has no IPv6 .*network\.range6"):
+        plan.first(seed, distribution())
+    seed.write_text("ipv6 = 1\n")
+    with pytest.raises(AgentError, match=r"seed\.toml: ipv6: expected true or false"):
+        plan.first(seed, distribution_ipv6())
+
+    file.parent.mkdir()
+    file.write_text("version: 1\nnetwork: {ipv6: on}\nappliances: {auth: {}}\n")
+    with pytest.raises(AgentError, match=r"plan\.yaml: network\.ipv6: this distribution has no IPv6 .*range6"):
+        plan.load(file, distribution())
+    file.write_text("version: 1\nnetwork: {ipv6: perhaps}\nappliances: {auth: {}}\n")
+    with pytest.raises(AgentError, match=r"plan\.yaml: network\.ipv6: Input should be a valid boolean"):
+        plan.load(file, distribution_ipv6())
 
 
 def test_what_is_saved_is_read_back(file: Path) -> None:

@@ -23,7 +23,7 @@ from appliances.base.agent.instances import (
 )
 from appliances.base.agent.plan import Plan, PlannedAppliance
 from appliances.base.agent.reconcile import Actual, ActualInstance, reconcile
-from tests.unit.agent.examples import AUTH_IMAGE, BILLING_IMAGE, distribution, image_list
+from tests.unit.agent.examples import AUTH_IMAGE, BILLING_IMAGE, distribution, distribution_ipv6, image_list
 from tests.unit.agent.fake_incus import FakeIncus, PowerCut
 
 RUNTIME = Path("/var/lib/asrbox/runtime")
@@ -141,6 +141,24 @@ def test_limits_change_live_and_addresses_need_a_stop() -> None:
         f"changing {ADDRESSES} of asr_billing",
         "starting asr_billing",
     ]
+
+
+def test_with_ipv6_a_container_has_second_addresses_and_restarts_for_them() -> None:
+    plan = Plan(appliances={name: PlannedAppliance() for name in ("auth", "asr_billing")})
+    abilities = HostAbilities(shifts_mounts=True, filters_frames=True)
+    wanted = desired_instances(distribution_ipv6(), image_list(), plan, set(), RUNTIME, abilities)
+
+    assert [one.config[ADDRESSES] for one in wanted] == [
+        "198.18.82.2/20,fd34:ed37:338c:2::2/56,fe80::2/64",
+        "198.18.83.2/20,198.18.83.3/20,fd34:ed37:338c:3::3/56,fe80::3/64",
+    ]
+    assert words(reconcile(wanted, actual(*(as_wanted(one) for one in desired()))))[:3] == [
+        "stopping auth",
+        f"changing {ADDRESSES} of auth",
+        "starting auth",
+    ]
+    off = distribution_ipv6().with_ipv6(False)
+    assert desired_instances(off, image_list(), plan, set(), RUNTIME, abilities) == desired()
 
 
 def test_a_device_that_the_distribution_dropped_goes_and_one_of_a_person_stays() -> None:

@@ -8,13 +8,15 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from appliances.base.agent import ca, secretstore, tokens
+from appliances.base.agent.distribution import Distribution
 from appliances.base.agent.outside import Outside
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.runtime import Renderer
 from appliances.base.agent.settings import Setting
-from tests.unit.agent.examples import distribution, installed
+from tests.unit.agent.examples import distribution, distribution_ipv6, installed
 
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -22,8 +24,8 @@ NOW = datetime.datetime.now(datetime.UTC)
 DEFAULTS: dict[str, bool | int | str] = {"session_hours": 12, "strict": False}
 
 
-def renderer(paths: Paths, *addresses: str) -> Renderer:
-    shipped = distribution()
+def renderer(paths: Paths, *addresses: str, shipped: Distribution | None = None) -> Renderer:
+    shipped = shipped or distribution()
     released = datetime.date(2025, 1, 1)
     return Renderer(
         paths,
@@ -99,6 +101,49 @@ def test_rendering_again_changes_nothing_and_a_new_outside_address_only_what_is_
     assert {path: path.stat().st_mtime_ns for path in paths.runtime.rglob("*")} == before
 
     assert renderer(paths, "192.0.2.7").render(billing, {}) == {"web"}
+
+
+def test_with_ipv6_an_appliance_is_told_two_addresses_and_without_it_none_is_left(paths: Paths) -> None:
+    on, off = distribution_ipv6(), distribution_ipv6().with_ipv6(False)
+    top = paths.runtime / "asr_billing"
+    renderer(paths).render(distribution().appliance("asr_billing"), {})
+    before = {path.relative_to(top): path.read_text() for path in top.rglob("*") if path.is_file()}
+
+    assert renderer(paths, shipped=on).render(on.appliance("asr_billing"), {}) == {"web"}, "Firebird has no second one"
+
+    told = json.loads((top / "appliance.json").read_text())
+    assert {name: endpoint.get("address6") for name, endpoint in told["endpoints"].items()} == {
+        "agent.host": "fd34:ed37:338c::1",
+        "firebird.asr_billing": None,
+        "web.asr_billing": "fd34:ed37:338c:3::3",
+        "web.auth": "fd34:ed37:338c:2::2",
+    }
+    assert (top / "hosts").read_text() == (
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+        "198.18.80.1 agent.host.asrbox.internal\nfd34:ed37:338c::1 agent.host.asrbox.internal\n"
+        "198.18.83.2 firebird.example.asrbox.internal asr-billing\n"
+        "198.18.83.3 web.example.asrbox.internal\nfd34:ed37:338c:3::3 web.example.asrbox.internal\n"
+        "198.18.82.2 web.example.asrbox.internal\nfd34:ed37:338c:2::2 web.example.asrbox.internal\n"
+    )
+    assert (top / "daemons/web.env").read_text() == (
+        "ASRBOX_APPLIANCE=asr_billing\nASRBOX_DAEMON=web\n"
+        "ASRBOX_ADDRESS=198.18.83.3\nASRBOX_ADDRESS6=fd34:ed37:338c:3::3\nASRBOX_PORT=443\n"
+    )
+    assert "ADDRESS6" not in (top / "daemons/firebird.env").read_text()
+    assert sans(top / "tls/web.crt") == ["198.18.83.3", "fd34:ed37:338c:3::3"]
+
+    assert renderer(paths, shipped=off).render(off.appliance("asr_billing"), {}) == {"web"}
+    assert sans(top / "tls/web.crt") == ["198.18.83.3"]
+    after = {path.relative_to(top): path.read_text() for path in top.rglob("*") if path.is_file()}
+    made_anew = {Path("tls/web.crt"), Path("tls/web.key")}
+    assert {path for path in after if after[path] != before[path]} == made_anew
+
+
+def sans(certificate: Path) -> list[str]:
+    """The addresses that a certificate is for."""
+    held = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(address) for address in names.get_values_for_type(x509.IPAddress)]
 
 
 def test_a_file_that_no_longer_belongs_there_is_taken_away(paths: Paths) -> None:

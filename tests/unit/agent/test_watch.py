@@ -24,6 +24,17 @@ from appliances.base.agent.watch import Backoff, Watch, judge, summary
 from tests.unit.agent.examples import daemon, distribution
 
 
+def test_a_daemon_is_well_when_both_of_its_addresses_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plug:
+        port = plug.getsockname()[1]
+        told = daemon("db", "127.0.0.1", address6="::1", port=port, health={"kind": "tcp"})
+        example = Daemon.model_validate(told, strict=False)
+        answer = ask(example, Path("unused"))
+        assert not answer.ok and answer.detail.startswith(f"[::1]:{port} does not answer")
+        with socket.create_server(("::1", port), family=socket.AF_INET6):
+            assert ask(example, Path("unused")).ok
+
+
 def test_units_are_read_from_systemctl_show() -> None:
     shown = (
         "Result=success\nActiveState=active\nUnitFileState=enabled\n"

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from appliances.base.agent import wire
+from appliances.base.agent import arp
 
 OWN = bytes.fromhex("020000000001")
 REPLY = bytes.fromhex("020000000001" "00163e000002" "0806" "0001" "0800" "06" "04" "0002"
@@ -14,7 +14,7 @@ REPLY = bytes.fromhex("020000000001" "00163e000002" "0806" "0001" "0800" "06" "0
 
 
 def test_a_probe_names_the_address_and_none_of_the_asker() -> None:
-    assert wire.probe(OWN, IPv4Address("198.18.83.2")).hex() == (
+    assert arp.probe(OWN, IPv4Address("198.18.83.2")).hex() == (
         "ffffffffffff" "020000000001" "0806" "0001" "0800" "06" "04" "0001"
         "020000000001" "00000000" "000000000000" "c6125302"
     )  # fmt: skip
@@ -22,12 +22,12 @@ def test_a_probe_names_the_address_and_none_of_the_asker() -> None:
 
 @pytest.mark.parametrize("padding", [b"", b"\0" * 18])
 def test_an_answer_claims_the_address(padding: bytes) -> None:
-    assert wire.claim(REPLY + padding, OWN) == (IPv4Address("198.18.83.2"), "00:16:3e:00:00:02")
+    assert arp.claim(REPLY + padding, OWN) == (IPv4Address("198.18.83.2"), "00:16:3e:00:00:02")
 
 
 def test_a_neighbours_own_question_claims_it_too() -> None:
     question = REPLY[:21] + b"\x01" + REPLY[22:]
-    assert wire.claim(question, OWN) == (IPv4Address("198.18.83.2"), "00:16:3e:00:00:02")
+    assert arp.claim(question, OWN) == (IPv4Address("198.18.83.2"), "00:16:3e:00:00:02")
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_a_neighbours_own_question_claims_it_too() -> None:
     ],
 )
 def test_other_frames_claim_nothing(frame: bytes) -> None:
-    assert wire.claim(frame, OWN) is None
+    assert arp.claim(frame, OWN) is None

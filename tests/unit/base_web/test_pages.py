@@ -135,6 +135,21 @@ def test_the_network_says_who_may_connect_to_whom_and_what_is_outside(panel: Fla
     assert "адреса ещё нет" in text
 
 
+def test_the_network_shows_second_addresses_where_ipv6_is_on(panel: FlaskClient, agent: FakeAgent) -> None:
+    text = page(panel, "/network")
+    assert re.search(r"IPv6 между частями.*?выключен", text, re.DOTALL)
+    assert "fd34:" not in text
+
+    for way, address6 in zip(agent.network["passes"], ("fd34:ed37:338c:2::2", "fd34:ed37:338c::1"), strict=True):
+        way["address6"] = address6
+    agent.network["host6"] = "fd34:ed37:338c::1"
+    agent.part("auth", "web")["address6"] = "fd34:ed37:338c:2::2"
+    text = page(panel, "/network")
+    assert re.search(r"IPv6 между частями.*?fd34:ed37:338c::/56", text, re.DOTALL)
+    assert "198.18.82.2:443/tcp<br>[fd34:ed37:338c:2::2]:443/tcp" in text
+    assert "198.18.82.2:443<br>[fd34:ed37:338c:2::2]:443" in page(panel, "/appliances/auth")
+
+
 def test_the_living_part_is_a_fragment_of_the_same_address(panel: FlaskClient) -> None:
     for path in ("/", "/appliances/auth", "/appliances/auth/logs", "/operations"):
         whole, part = page(panel, path), page(panel, path, HX_Request="true")

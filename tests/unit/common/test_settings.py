@@ -33,6 +33,13 @@ def test_an_ipv6_address_is_bracketed_in_the_url(tmp_path: Path) -> None:
     assert Settings.load(tmp_path).daemon("web").url == "https://[fd00::5]:443"
 
 
+def test_where_ipv6_is_on_an_endpoint_has_two_urls(tmp_path: Path) -> None:
+    etc_asrbox.write(tmp_path)
+    file = tmp_path / "appliance.json"
+    file.write_text(file.read_text().replace('"address": "127.0.0.1"', '"address": "127.0.0.1", "address6": "fd00::5"'))
+    assert Settings.load(tmp_path).daemon("web").urls == ("https://127.0.0.1:443", "https://[fd00::5]:443")
+
+
 def test_an_endpoint_that_is_not_consumed_is_named_with_the_remedy(tmp_path: Path) -> None:
     settings = Settings.load(etc_asrbox.write(tmp_path, "base"))
     with pytest.raises(SettingsError) as caught:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+import tomllib
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,22 @@ def test_kernel_arguments_of_the_answers_reach_both_entries_and_later_kernels(
     assert files["/boot/grub/grub.cfg"].count(words) == 2
     assert f'{words}"' in files["/etc/default/grub"]
     assert 'kernel_arguments = ["iommu=pt", "console=ttyS1,115200"]' in written[ANSWERS]
+
+
+@pytest.mark.parametrize("changes", [{}, {"kernel_arguments": ("iommu=pt",)}], ids=["alone", "with arguments"])
+def test_ipv6_is_kept_among_the_answers_where_it_was_asked_for(
+    seed: Seed, facts: Facts, changes: dict[str, object]
+) -> None:
+    def kept(asked: Seed) -> str:
+        options: dict[str, Any] = {"group": "sudo", "timezone": "Etc/UTC", "locale": "ru_RU.UTF-8"}
+        return fragments(asked, facts.disks[0], appliances=["base"], **options)[ANSWERS]
+
+    without = seed.model_copy(update=changes)
+    lines = kept(without).splitlines()
+    assert not [line for line in lines if "ipv6" in line]
+    asked = kept(without.model_copy(update={"ipv6": True}))
+    assert tomllib.loads(asked)["ipv6"] is True
+    assert [line for line in asked.splitlines() if line != "ipv6 = true"] == lines
 
 
 def test_partitions_of_nvme_have_a_p(wanted: Kickstart, facts: Facts, new_id: NewId) -> None:

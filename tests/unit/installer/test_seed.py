@@ -36,6 +36,17 @@ def test_the_least_that_is_needed() -> None:
     assert (seed.hostname, seed.network.method, seed.disk.empty, seed.unattended) == ("asrbox", "dhcp", True, True)
 
 
+def test_ipv6_is_off_unless_asked_for_and_needs_a_distribution_that_has_it() -> None:
+    login = "[admin]\npassword_hash = '$y$j9T$abcdefgh$ijklmnop'\n"
+    assert check_text(login, APPLIANCES).ipv6 is False
+    assert check_text(f"ipv6 = true\n{login}", APPLIANCES).ipv6 is True
+    with pytest.raises(SeedError) as caught:
+        check_text(f"\nipv6 = true\n{login}", APPLIANCES, has_ipv6=False)
+    assert str(caught.value) == (
+        "line 2, ipv6: this distribution has no IPv6 addresses — leave it out, or build the ISO with a network.range6"
+    )
+
+
 def test_lines_of_keys() -> None:
     text = 'a = 1\n[t]\nb = [\n  "x = 1",\n]\nc.d = """\ne = 2\n"""\n"f" = {g = 1}\n[t.u]\nh = 3\n'
     assert key_lines(text) == {

@@ -27,6 +27,8 @@ def status(found: dict[str, Any]) -> str:
         for daemon in appliance["daemons"]:
             address = f"{daemon['address']}:{daemon['port']}"
             rows.append((f"  {daemon['name']}", daemon["state"], _well(daemon), address, ""))
+            if daemon["address6"]:
+                rows.append(("", "", "", f"[{daemon['address6']}]:{daemon['port']}", ""))
     body = table(("APPLIANCE", "STATE", "HEALTH", "ADDRESS", "DETAIL"), rows)
     error = f"\n\n{found['error']}" if found.get("error") else ""
     return f"{head}\n\n{body}{error}"
