@@ -94,12 +94,7 @@ class Setting(BaseModel):
     minimum: int | None = None
     maximum: int | None = None
     example: str | None = None
-    choices: list[str] = []
-
-    @property
-    def options(self) -> list[tuple[str, str]]:
-        """The choices as value and label."""
-        return [(one, one) for one in self.choices]
+    choices: dict[str, dict[str, str]] = {}
 
 
 class Alarm(BaseModel):

@@ -103,6 +103,15 @@ class FakeAgent:
                     "minimum": 1,
                     "maximum": 168,
                 },
+                "language": {
+                    "key": "language",
+                    "kind": "choice",
+                    "title": {"ru": "Язык", "en": "Language"},
+                    "help": {"ru": "На нём пишут.", "en": "It is used for writing."},
+                    "default": "ru",
+                    "value": "ru",
+                    "choices": {"ru": {"ru": "Русский", "en": "Russian"}, "en": {"ru": "English", "en": "English"}},
+                },
                 "directory_password": {
                     "key": "directory_password",
                     "kind": "secret",
@@ -192,13 +201,17 @@ class FakeAgent:
         if "directory_password" in wanted:
             self.entered.append(wanted["directory_password"])
             self.settings[name]["directory_password"]["value"] = wanted.pop("directory_password") is not None
-        wrong = {key: f"{key} takes a number from 1 to 168" for key in wanted if not 1 <= int(wanted[key]) <= 168}
+        wrong = {
+            key: f"{key} takes a number from 1 to 168"
+            for key in wanted
+            if wanted[key].isdigit() and not 1 <= int(wanted[key]) <= 168
+        }
         if wrong:
             raise EndpointError(
                 "agent.host", "400 refused", 400, {"detail": "; ".join(wrong.values()), "errors": wrong}
             )
         for key, value in wanted.items():
-            self.settings[name][key]["value"] = int(value)
+            self.settings[name][key]["value"] = int(value) if value.isdigit() else value
         return {"operation": "1"}
 
     def _present(self) -> None:

@@ -105,7 +105,7 @@ def settings(appliance: str, found: Sequence[dict[str, Any]]) -> str:
     """Settings of an appliance: value, default and what each is."""
     if not found:
         return f"{appliance} has no settings"
-    rows = [(one["key"], _chosen(one), _value(one["default"]), one["title"]["en"]) for one in found]
+    rows = [(one["key"], _chosen(one), _named(one, one["default"]), one["title"]["en"]) for one in found]
     return table(("SETTING", "VALUE", "DEFAULT", "WHAT"), rows)
 
 
@@ -113,14 +113,14 @@ def setting(one: dict[str, Any]) -> str:
     """One setting with all that is known of it."""
     takes = {
         "bool": "yes or no",
-        "choice": "one of: " + ", ".join(one["choices"]),
+        "choice": "one of: " + ", ".join(_named(one, value) for value in one["choices"]),
         "secret": "a text that is never shown; with - for VALUE it is asked for",
     }.get(one["kind"], "a text")
     if one["kind"] == "int":
         takes = f"a number from {one['minimum']} to {one['maximum']}"
     return (
         f"{one['key']} = {_chosen(one)}\n\n{one['title']['en']}. {one['help']['en']}\n"
-        f"It takes {takes}; the default is {_value(one['default'])}."
+        f"It takes {takes}; the default is {_named(one, one['default'])}."
     )
 
 
@@ -135,7 +135,14 @@ def certificate(found: dict[str, Any]) -> str:
 def _chosen(one: dict[str, Any]) -> str:
     if one["kind"] == "secret":
         return "(stored)" if one["value"] else "(none)"
-    return _value(one["value"])
+    return _named(one, one["value"])
+
+
+def _named(one: dict[str, Any], value: object) -> str:
+    """A value, and what people call it when it is one of a choice."""
+    if isinstance(value, str) and value in one["choices"]:
+        return f"{value} ({one['choices'][value]['en']})"
+    return _value(value)
 
 
 def _value(value: object) -> str:
