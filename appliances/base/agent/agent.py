@@ -42,6 +42,7 @@ from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.perform import PLAN, Performer
 from appliances.base.agent.plan import changes
+from appliances.base.agent.reporter import Reporter
 from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.usage import EVERY, Usage
 
@@ -70,6 +71,7 @@ class Agent:
         self._plans = PlanStore(paths.plans, paths.plan, paths.seed)
         self._alarms = Alarms(paths.alarms)
         self._courier = Courier(self._alarms, self._channels, self._console.note)
+        self._reporter = Reporter(self._alarms, self._channels, self._console.note)
         self._checked = 0.0
         self._usage = Usage()
         self._convergence = converge.Convergence(
@@ -93,6 +95,7 @@ class Agent:
         converge.forget_mounts(self._paths)
         server.serve_socket(api.create_app(self, None), self._paths.socket)
         self._courier.start()
+        self._reporter.start()
         threading.Thread(target=self._measure, name="usage", daemon=True).start()
         notify("READY=1")
         pause = 0.0
@@ -130,8 +133,10 @@ class Agent:
         try:
             settings = self._alarm_settings()
             after = float(settings.get("alarm_after_minutes", 5)) * 60
-            if self._alarms.consider(self.check(), after, list(self._channels())):
+            found = self.check()
+            if self._alarms.consider(found, after, list(self._channels())):
                 self._courier.nudge()
+            self._reporter.see(found)
         except AgentError as error:
             self._console.note(f"the checks for alarms could not be made: {error.sentence()}")
 

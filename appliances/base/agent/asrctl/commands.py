@@ -115,6 +115,14 @@ def alarms_test(obj: tuple[Paths, Client]) -> None:
     click.echo("taken")
 
 
+@alarms.command("zabbix-template")
+def alarms_zabbix_template() -> None:
+    """Print the template for Zabbix 6.0 and newer: import it, and link it to the host that stands for this one."""
+    from appliances.base.agent import zabbix  # here: only this command needs it
+
+    click.echo(zabbix.TEMPLATE.read_text(encoding="utf-8"), nl=False)
+
+
 @main.command()
 @click.option("-n", "lines", default=20, show_default=True, help="How many of the newest.")
 @click.option("--json", "as_json", is_flag=True, help="The agent's answer as JSON, with logs.")
