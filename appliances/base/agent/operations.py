@@ -6,12 +6,14 @@ import datetime
 import json
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from appliances.base.agent import files
 
+Tell = Callable[["Operation", dict[str, Any]], None]
 KEPT = 200
 LOG_LINES = 500
 INTERRUPTED = "the agent was restarted meanwhile; what is missing is made up for by itself"
@@ -36,7 +38,10 @@ class Operation:
 class Operations:
     """The operations in a folder. Safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tell: Tell = lambda operation, note: None) -> None:
+        """`tell` hears of each one before it begins (with what is worth noting beside it), and of its end."""
+        self._tell = tell
+        self._told: dict[str, str | None] = {}  # operation that failed → the error that was told
         self._folder = files.folder(folder, mode=0o700)
         self._lock = threading.RLock()
         self._all: dict[str, Operation] = {}
@@ -50,17 +55,26 @@ class Operations:
             if operation.status == "running":
                 self.fail(operation, INTERRUPTED)
 
-    def begin(self, action: str, target: str, author: str, arguments: dict[str, Any] | None = None) -> Operation:
-        """A new running operation, already on the disk."""
+    def begin(
+        self,
+        action: str,
+        target: str,
+        author: str,
+        arguments: dict[str, Any] | None = None,
+        note: dict[str, Any] | None = None,
+    ) -> Operation:
+        """A new running operation, already on the disk. `note` is for who is told of it, and is not kept here."""
         with self._lock:
             now = datetime.datetime.now(datetime.UTC)
             identity = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
             operation = Operation(identity, action, target, author, _text(now), arguments=arguments or {})
+            self._tell(operation, note or {})
             self._all[identity] = operation
             self._save(operation)
             for old in sorted(self._all)[:-KEPT]:
                 if self._all[old].status != "running":
                     del self._all[old]
+                    self._told.pop(old, None)
                     (self._folder / f"{old}.json").unlink(missing_ok=True)
             return operation
 
@@ -97,6 +111,12 @@ class Operations:
             operation.error = error
             operation.ended_at = _text(datetime.datetime.now(datetime.UTC))
             self._save(operation)
+            # What the agent tries again and again fails with the same words each time: that is told once.
+            if status == "done" or self._told.get(operation.id) != error:
+                self._told[operation.id] = error
+                self._tell(operation, {})
+            if status == "done":
+                self._told.pop(operation.id, None)
 
     def _save(self, operation: Operation) -> None:
         files.write_json(self._folder / f"{operation.id}.json", asdict(operation), mode=0o600)

@@ -84,6 +84,11 @@ class Paths:
         return self.state / "plans"
 
     @property
+    def audit(self) -> Path:
+        """The journal of what was done; never trimmed."""
+        return self.var / "audit"
+
+    @property
     def restarts(self) -> Path:
         """One file for each daemon that has to be restarted for a setting, `<appliance>.<daemon>`."""
         return self.state / "restarts"

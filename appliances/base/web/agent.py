@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -212,6 +212,39 @@ class Certificate(BaseModel):
     ends: datetime | None
 
 
+class Difference(BaseModel):
+    """A setting before and after."""
+
+    before: bool | int | str | None
+    after: bool | int | str | None
+
+
+class Entry(BaseModel):
+    """One thing that was done; `part` is `<appliance>[.<daemon>]`, or nothing for the server as a whole."""
+
+    number: int
+    at: datetime
+    who: str
+    kind: str
+    part: str
+    what: str
+    result: Literal["asked", "done", "failed"]
+    details: dict[str, Any] = {}
+
+    @property
+    def differences(self) -> dict[str, Difference]:
+        """Settings that it changed, if it changed some."""
+        found = self.details.get("settings")
+        return {key: Difference.model_validate(one) for key, one in found.items()} if isinstance(found, dict) else {}
+
+
+class JournalPage(BaseModel):
+    """Entries, the newest first, and with which `before` the next page begins."""
+
+    entries: list[Entry]
+    next: int | None
+
+
 class Agent:
     """The agent of this host, over its endpoint. Every call raises EndpointError when it does not answer."""
 
@@ -247,6 +280,13 @@ class Agent:
     def alarms(self) -> list[Alarm]:
         """What stands, the oldest first."""
         return [Alarm.model_validate(one) for one in self._client.get("alarms")["standing"]]
+
+    def journal(self, wanted: Mapping[str, str], before: int | None, size: int) -> JournalPage:
+        """A page of what was done; `wanted` has any of who, kind, part, since and until."""
+        params: dict[str, str | int] = {**wanted, "limit": size}
+        if before is not None:
+            params["before"] = before
+        return JournalPage.model_validate(self._client.get("audit", params=params))
 
     def ask(self, action: str, appliance: str, daemon: str | None = None) -> str:
         """Ask for one of ACTIONS. Returns the id of the operation, which goes on by itself."""

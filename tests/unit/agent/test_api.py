@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from flask.testing import FlaskClient
 
 from appliances.base.agent import machine
 from appliances.base.agent.api import create_app
+from appliances.base.agent.audit import Journal, Wanted, page
 from appliances.base.agent.board import Board
 from appliances.base.agent.distribution import Distribution
 from appliances.base.agent.errors import AgentError
@@ -28,6 +30,8 @@ class Backend:
         self.board = Board()
         self.board.introduce(self.shipped)
         self.known = Operations(folder)
+        self.folder = folder / "audit"
+        self.journal = Journal(self.folder)
         self.channels: list[str] = []
         self.standing: list[dict[str, str]] = []
         self.trouble: dict[str, str] = {}
@@ -94,6 +98,13 @@ class Backend:
 
     def drop_certificate(self) -> dict[str, Any]:
         return self.certificate()
+
+    def audited(self, wanted: Wanted, before: int | None, size: int) -> dict[str, Any]:
+        entries, following = page(self.folder, wanted, before, size)
+        return {"entries": [asdict(one) for one in entries], "next": following}
+
+    def record(self, who: str, kind: str, part: str, what: str, details: dict[str, Any]) -> None:
+        self.journal.add(who, kind, part, what, details=details)
 
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]:
         self.asked_logs = (appliance, daemon, lines, cursor)

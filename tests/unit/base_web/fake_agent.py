@@ -122,6 +122,8 @@ class FakeAgent:
                 },
             }
         }
+        self.entries: list[dict[str, Any]] = []  # of the journal of actions, the oldest first
+        self.asked: list[dict[str, Any]] = []  # what was asked of that journal
         self.entered: list[str | None] = []  # values of the secret setting, as they came
         self.lines = ["2026-11-22T10:00:00+0000 auth systemd[1]: Started asrbox-app@auth.service."]
 
@@ -149,6 +151,8 @@ class FakeAgent:
             return self.server
         if path == ("check",):
             return self.checks
+        if path == ("audit",):
+            return self._journal(dict(params or {}))
         if path == ("usage",):
             limits = {"memory": 400 << 20, "cpu": 2, "processes": 200}
             return [{"name": one["name"], "limits": limits, "samples": self.samples} for one in self.appliances]
@@ -163,6 +167,18 @@ class FakeAgent:
         if path[0] == "appliances" and path[-1] == "settings":
             return list(self.settings.get(path[1], {}).values())
         raise AssertionError(f"the panel asked for something unknown: GET {path}")
+
+    def _journal(self, params: dict[str, Any]) -> dict[str, Any]:
+        """As the agent: the newest first, only what is wanted, and where it goes on."""
+        self.asked.append(params)
+        found = [
+            one
+            for one in reversed(self.entries)
+            if one["number"] < params.get("before", 10**9)
+            and all(one[name] == params[name] for name in ("who", "kind", "part") if name in params)
+        ]
+        size = int(params["limit"])
+        return {"entries": found[:size], "next": found[size - 1]["number"] if len(found) > size else None}
 
     def post(self, *path: str, json: Any = None) -> Any:
         """POST /api/v1/<path…>"""

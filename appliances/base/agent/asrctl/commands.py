@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from appliances.base.agent import outside
-from appliances.base.agent.asrctl import show
+from appliances.base.agent.asrctl import journal, show
 from appliances.base.agent.asrctl.client import Client
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.paths import Paths
@@ -214,6 +214,9 @@ def config(obj: tuple[Paths, Client], appliance: str, key: str | None, value: st
         known = ", ".join(one["key"] for one in found) or "none"
         raise click.ClickException(f"{appliance} has no setting {key!r} (it has: {known})")
     click.echo(show.setting(one))
+
+
+main.add_command(journal.audit)
 
 
 @main.group(invoke_without_command=True)

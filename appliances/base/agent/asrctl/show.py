@@ -77,6 +77,33 @@ def operations(found: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def audit(found: Sequence[dict[str, Any]]) -> str:
+    """Entries of the journal of what was done, with the newest first."""
+    if not found:
+        return "nothing of that kind was done"
+    rows = [
+        (
+            str(one["number"]),
+            one["at"][:19].replace("T", " "),
+            one["who"],
+            f"{one['kind']}: {one['what']}",
+            one["part"],
+            one["result"],
+            _differences(one["details"]),
+        )
+        for one in found
+    ]
+    return table(("ENTRY", "TIME (UTC)", "WHO", "WHAT", "PART", "RESULT", "DETAIL"), rows)
+
+
+def _differences(details: dict[str, Any]) -> str:
+    """What changed in an entry, or why it failed."""
+    if "error" in details:
+        return str(details["error"])
+    changed = details.get("settings", {})
+    return ", ".join(f"{key}: {_value(one['before'])} → {_value(one['after'])}" for key, one in changed.items())
+
+
 def plan(found: dict[str, Any]) -> str:
     """The plan in force, what the file says otherwise, and what that would do."""
     head = f"plan {found['number']} is in force since {found['applied_at']} (by {found['author']})"
