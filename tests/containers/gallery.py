@@ -32,6 +32,8 @@ PAGES = {
             "network": "network",
             "operations": "operations",
             "server": "server",
+            "audit": "audit",
+            "audit-none": "audit?who=nobody",
             "missing": "no-such-page",
         },
     ),
