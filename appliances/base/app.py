@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from appliances.base.web import audit, pages
+from appliances.base.web import audit, host, pages
 from appliances.base.web.agent import Agent
 from appliances.common.app import Section, make_app
 from appliances.common.authority import Authority
@@ -36,4 +36,5 @@ def create_app(settings: Settings | None = None, authority: Authority | None = N
     )
     app.register_blueprint(pages.blueprint(agent, settings))
     app.register_blueprint(audit.blueprint(agent))
+    app.register_blueprint(host.blueprint(agent))
     return app

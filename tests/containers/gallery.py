@@ -32,6 +32,8 @@ PAGES = {
             "network": "network",
             "operations": "operations",
             "server": "server",
+            "server-network": "server/network",
+            "server-people": "server/people",
             "audit": "audit",
             "audit-none": "audit?who=nobody",
             "missing": "no-such-page",

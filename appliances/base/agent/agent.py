@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import ipaddress
 import itertools
 import os
 import queue
@@ -39,6 +40,7 @@ from appliances.base.agent.courier import Courier
 from appliances.base.agent.distribution import Appliance, load_distribution
 from appliances.base.agent.errors import AgentError, WrongSettings
 from appliances.base.agent.held import Held
+from appliances.base.agent.hostadmin import HostAdmin
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
@@ -76,6 +78,7 @@ class Agent:
         self._alarms = Alarms(paths.alarms)
         self._courier = Courier(self._alarms, self._channels, self._console.note)
         self._reporter = Reporter(self._alarms, self._channels, self._console.note)
+        self.host = HostAdmin(paths.root, paths.network_trial, self._inside, self.record)
         self._checked = 0.0
         self._usage = Usage()
         self._convergence = converge.Convergence(
@@ -100,6 +103,7 @@ class Agent:
         server.serve_socket(api.create_app(self, None), self._paths.socket)
         self._courier.start()
         self._reporter.start()
+        threading.Thread(target=self.host.trial.run, name="network-trial", daemon=True).start()
         threading.Thread(target=self._measure, name="usage", daemon=True).start()
         notify("READY=1")
         pause = 0.0
@@ -143,6 +147,11 @@ class Agent:
             self._reporter.see(found)
         except AgentError as error:
             self._console.note(f"the checks for alarms could not be made: {error.sentence()}")
+
+    def _inside(self) -> tuple[ipaddress.IPv4Network, str]:
+        """Network and bridge of the appliances."""
+        network = load_distribution(self._paths.distribution).network
+        return network.range, network.bridge
 
     def _alarm_settings(self) -> dict[str, Any]:
         """The settings of the appliance that declares those of alarms; none when this distribution has no such."""

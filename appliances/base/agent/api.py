@@ -12,6 +12,7 @@ import yaml
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
+from appliances.base.agent import hostapi
 from appliances.base.agent.audit import KINDS, Wanted
 from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.operations import Operation
@@ -33,6 +34,9 @@ RECORDED = {
 
 class Backend(Protocol):
     """What the API needs of the agent."""
+
+    @property
+    def host(self) -> hostapi.Host: ...
 
     def status(self) -> dict[str, Any]: ...
     def request(self, action: str, target: str, author: str) -> Operation: ...
@@ -167,6 +171,8 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
             raise AgentError('expected an object of settings, such as {"session_hours": 8}')
         return jsonify(operation=agent.configure(appliance, wanted, _author()).id), 202
 
+    hostapi.register(app, agent.host, _author)
+
     @app.get("/api/v1/audit")
     def audit() -> Response:
         wanted = Wanted(
@@ -182,6 +188,8 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
         """Whatever changes something and is no operation goes into the journal, also what was added after this."""
         if request.method in ("GET", "HEAD", "OPTIONS") or response.status_code >= 300 or not response.is_json:
             return response
+        if request.path.startswith("/api/v1/host/"):
+            return response  # it writes down itself what was before
         answer = response.get_json()
         if isinstance(answer, dict) and "operation" in answer:
             return response

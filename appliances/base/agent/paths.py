@@ -84,6 +84,11 @@ class Paths:
         return self.state / "plans"
 
     @property
+    def network_trial(self) -> Path:
+        """Exists while a change of the host's network waits to be confirmed: what was before."""
+        return self.state / "network-trial.json"
+
+    @property
     def audit(self) -> Path:
         """The journal of what was done; never trimmed."""
         return self.var / "audit"

@@ -42,6 +42,16 @@ WHAT = {
     ("alarms", "test"): lazy("Test of the alarms"),
     ("repair", "converge"): lazy("Adjusting"),
     ("settings", "configure"): lazy("Change of settings"),
+    ("host", "network on trial"): lazy("A change of the server's network was put on trial"),
+    ("host", "network confirmed"): lazy("The change of the network was confirmed"),
+    ("host", "network not confirmed"): lazy("The change of the network was not confirmed and is undone"),
+    ("host", "network taken back"): lazy("The change of the network was taken back"),
+    ("host", "network failed"): lazy("The change of the network could not be tried"),
+    ("host", "person added"): lazy("Somebody may log in on the server"),
+    ("host", "person keys"): lazy("Other SSH keys"),
+    ("host", "person lock"): lazy("A login was locked"),
+    ("host", "person unlock"): lazy("A login was unlocked"),
+    ("host", "person remove"): lazy("A login was removed"),
     ("journal", "cut"): lazy("A line that was half written when the power went was removed"),
 }
 RESULTS = {"asked": ("quiet", lazy("asked for")), "done": ("good", lazy("done")), "failed": ("bad", lazy("failed"))}

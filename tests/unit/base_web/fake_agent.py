@@ -122,6 +122,30 @@ class FakeAgent:
                 },
             }
         }
+        self.host_network: dict[str, Any] = {
+            "method": "dhcp",
+            "interface": "",
+            "address": "",
+            "gateway": "",
+            "dns": [],
+            "hostname": "box",
+            "time_servers": [],
+            "cards": [{"name": "ens3", "mac": "52:54:00:12:34:56"}],
+            "trial": None,
+            "trouble": None,
+            "by_hand": None,
+        }
+        self.people: list[dict[str, Any]] = [
+            {
+                "name": "admin",
+                "administrator": True,
+                "password": True,
+                "locked": False,
+                "keys": ["ssh-ed25519 …AARk3vZZ anna@laptop"],
+            }
+        ]
+        self.host_orders: list[tuple[tuple[str, ...], Any]] = []
+        self.refusal: dict[str, Any] | None = None  # how orders about the host are refused
         self.entries: list[dict[str, Any]] = []  # of the journal of actions, the oldest first
         self.asked: list[dict[str, Any]] = []  # what was asked of that journal
         self.entered: list[str | None] = []  # values of the secret setting, as they came
@@ -151,6 +175,10 @@ class FakeAgent:
             return self.server
         if path == ("check",):
             return self.checks
+        if path == ("host", "network"):
+            return self.host_network
+        if path == ("host", "people"):
+            return self.people
         if path == ("audit",):
             return self._journal(dict(params or {}))
         if path == ("usage",):
@@ -185,6 +213,11 @@ class FakeAgent:
         self._present()
         if path[0] == "appliances" and path[-1] == "settings":
             return self._configure(path[1], json)
+        if path[0] == "host":
+            self.host_orders.append((path[1:], json))
+            if self.refusal is not None:
+                raise EndpointError("agent.host", "400 refused", 400, self.refusal)
+            return {}
         found = re.fullmatch(r"appliances/(\w+)(?:/daemons/(\w+))?/(\w+)", "/".join(path))
         assert found, f"the panel asked for something unknown: POST {path}"
         name, daemon_name, action = found[1], found[2] or "", found[3]

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from appliances.base.agent import outside
-from appliances.base.agent.asrctl import journal, show
+from appliances.base.agent.asrctl import host, journal, show
 from appliances.base.agent.asrctl.client import Client
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.paths import Paths
@@ -217,6 +217,7 @@ def config(obj: tuple[Paths, Client], appliance: str, key: str | None, value: st
 
 
 main.add_command(journal.audit)
+main.add_command(host.host)
 
 
 @main.group(invoke_without_command=True)

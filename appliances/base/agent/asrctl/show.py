@@ -96,6 +96,38 @@ def audit(found: Sequence[dict[str, Any]]) -> str:
     return table(("ENTRY", "TIME (UTC)", "WHO", "WHAT", "PART", "RESULT", "DETAIL"), rows)
 
 
+def host_network(found: dict[str, Any]) -> str:
+    """The host's own network, and what is on trial."""
+    if found["by_hand"]:
+        return str(found["by_hand"])
+    fixed = f"{found['address']}, gateway {found['gateway'] or 'none'}"
+    card = found["interface"] or "all network cards"
+    parts = [
+        f"host name:     {found['hostname']}",
+        f"address:       {'by DHCP' if found['method'] == 'dhcp' else fixed}, on {card}",
+        f"name servers:  {', '.join(found['dns']) or 'as the network says'}",
+        f"time servers:  {', '.join(found['time_servers']) or 'those of the distribution'}",
+        f"network cards: {', '.join(one['name'] for one in found['cards']) or 'none'}",
+    ]
+    if found["trial"]:
+        parts.append(f"on trial for {found['trial']['seconds']} more seconds. Keep it: asrctl host network confirm")
+    if found["trouble"]:
+        parts.append(f"the last change could not be tried: {found['trouble']}")
+    return "\n".join(parts)
+
+
+def host_people(found: Sequence[dict[str, Any]]) -> str:
+    """Who may log in on the host, with a line for each further key."""
+    rows: list[tuple[str, ...]] = []
+    for one in found:
+        rights = "administrator" if one["administrator"] else "-"
+        state = "locked" if one["locked"] else "open"
+        first, *more = one["keys"] or ["-"]
+        rows.append((one["name"], rights, state, "yes" if one["password"] else "no", first))
+        rows += [("", "", "", "", key) for key in more]
+    return table(("LOGIN", "RIGHTS", "STATE", "PASSWORD", "KEYS"), rows) if rows else "nobody may log in"
+
+
 def _differences(details: dict[str, Any]) -> str:
     """What changed in an entry, or why it failed."""
     if "error" in details:
