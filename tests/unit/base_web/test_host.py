@@ -110,7 +110,8 @@ def test_somebody_is_added(panel: FlaskClient, agent: FakeAgent) -> None:
 
 def test_locking_removing_and_keys(panel: FlaskClient, agent: FakeAgent) -> None:
     text = page(panel, "/server/people")
-    for expected in ("admin", "администратор", "…AARk3vZZ anna@laptop", 'popovertarget="lock-admin"'):
+    assert "built-in" not in text and "aria-invalid" not in text
+    for expected in ("admin", "администратор", "…AARk3vZZ anna@laptop", 'popovertarget="lock-admin"', "паролю<br>"):
         assert expected in text
     act(panel, "/server/people/admin/lock")
     act(panel, "/server/people/admin/keys", keys="ssh-rsa BBBB x\n")
