@@ -20,3 +20,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -qq -o DPkg::Lock::Timeout=300 update
 # shellcheck disable=SC2086  a list of package names
 apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $absent > /dev/null
+# Its tests start one of their own; the daemon of the package is not wanted.
+case "$absent" in
+  *zabbix-proxy*) systemctl disable --quiet --now zabbix-proxy.service 2> /dev/null || true ;;
+esac

@@ -289,7 +289,7 @@ class Setting(Model):
     maximum: int | None = Field(default=None, description="largest number")
     pattern: str | None = Field(default=None, description="regular expression that a text fits as a whole")
     example: str | None = Field(default=None, description="a text that fits the pattern, for who got it wrong")
-    choices: list[str] = Field(default=[], description="the words of a choice")
+    choices: dict[str, Text] = Field(default={}, description="value of a choice → what people call it")
     restart: list[Name] = Field(default=[], description="daemons that read it only when they start")
 
     @model_validator(mode="after")

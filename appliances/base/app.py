@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from appliances.base.web import pages
+from appliances.base.web import audit, host, pages
 from appliances.base.web.agent import Agent
 from appliances.common.app import Section, make_app
 from appliances.common.authority import Authority
@@ -29,9 +29,12 @@ def create_app(settings: Settings | None = None, authority: Authority | None = N
             Section("pages.network", lazy("Network"), "diagram-3"),
             Section("pages.operations", lazy("Operations"), "clock-history"),
             Section("pages.server", lazy("Server"), "hdd-network"),
+            Section("audit.page", lazy("Journal of actions"), "card-list", audit.READERS),
         ],
         checks={"agent.host": agent_answers},
         authority=authority,
     )
     app.register_blueprint(pages.blueprint(agent, settings))
+    app.register_blueprint(audit.blueprint(agent))
+    app.register_blueprint(host.blueprint(agent))
     return app

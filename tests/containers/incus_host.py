@@ -183,6 +183,10 @@ class IncusHost:
     def in_container(self, instance: str, *argv: str) -> str:
         return self.incus("exec", instance, "--", *argv)
 
+    def start(self, argv: list[str], log: str) -> Inside:
+        """Start a program that goes on; what it prints is in the file `log` beside those of the agent."""
+        return self._spawn(argv, log, {})
+
     def _spawn(self, argv: list[str], log: str, environment: dict[str, str]) -> Inside:
         with (self._state / log).open("ab") as output:
             process = subprocess.Popen(

@@ -18,7 +18,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from appliances.base.agent.alarms import Alarm, Message
-from appliances.base.agent.channels import Mail, Webhook, wanted
+from appliances.base.agent.channels import WORDS, Mail, Webhook, wanted
+from appliances.base.agent.zabbix import Zabbix
 from builder.run import run
 from tests.services.web_daemons import free_port
 
@@ -223,7 +224,7 @@ def test_an_answer_that_is_no_yes_is_trouble(hooks: tuple[str, list[Any], list[i
 def test_settings_choose_the_channels() -> None:
     settings = {
         "alarm_mail": "", "alarm_mail_server": "localhost:25", "alarm_mail_login": "", "alarm_mail_password": "",
-        "alarm_webhook": "", "alarm_language": "ru",
+        "alarm_webhook": "", "alarm_zabbix": "", "alarm_zabbix_host": "", "alarm_language": "ru",
     }  # fmt: skip
     assert wanted(settings, "box") == {}
     assert wanted({**settings, "alarm_mail": "noc@example.net"}, "box") == {
@@ -232,3 +233,7 @@ def test_settings_choose_the_channels() -> None:
     assert wanted({**settings, "alarm_webhook": "https://chat.example.net/x"}, "box") == {
         "webhook": Webhook("https://chat.example.net/x", "box")
     }
+    at = {**settings, "alarm_zabbix": "zabbix.example.net:10051"}
+    assert wanted(at, "box") == {"zabbix": Zabbix("zabbix.example.net:10051", "box", WORDS["ru"])}
+    named = {**at, "alarm_zabbix_host": "billing 1"}
+    assert wanted(named, "box") == {"zabbix": Zabbix("zabbix.example.net:10051", "billing 1", WORDS["ru"])}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,18 +25,30 @@ def test_ksvalidator_accepts_it(family: str, version: str, tmp_path: Path) -> No
     # given the rendered kickstart, as it is on the medium and with what %pre writes put in
     text = kickstart.render(DISTRIBUTION, family)
     whole = [flatten(text, files).text for files in kickstart.sample_includes(family, DISTRIBUTION)]
-    # then pykickstart's own validator accepts each
+    # then pykickstart's own validator accepts each; the copies that it makes and forgets go into a folder of the test
+    copies = tmp_path / "copies"
+    copies.mkdir()
     for number, candidate in enumerate([text, *whole]):
         path = tmp_path / f"{number}.cfg"
         path.write_text(candidate)
         validator = Path(sys.executable).with_name("ksvalidator")
-        done = subprocess.run([validator, "-v", version, path], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [validator, "-v", version, path],
+            env={**os.environ, "TMPDIR": str(copies)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("family", ["debian", "el"])
-def test_our_own_check_accepts_it(family: str) -> None:
+def test_our_own_check_accepts_it_and_leaves_no_file(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     kickstart.check(kickstart.render(DISTRIBUTION, family), MEDIUM, DISTRIBUTION, family=family)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_numbers_of_the_manifest_arrive() -> None:

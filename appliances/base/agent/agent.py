@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import ipaddress
 import itertools
 import os
 import queue
@@ -13,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from appliances.base.agent import (
     api,
+    audit,
     channels,
     checks,
     converge,
@@ -30,7 +33,7 @@ from appliances.base.agent import (
     tokens,
 )
 from appliances.base.agent.alarms import Alarms, Channel
-from appliances.base.agent.applied import PlanStore
+from appliances.base.agent.applied import Applied, PlanStore
 from appliances.base.agent.board import Board
 from appliances.base.agent.clock import Clock
 from appliances.base.agent.console import Console
@@ -38,11 +41,13 @@ from appliances.base.agent.courier import Courier
 from appliances.base.agent.distribution import Appliance, Distribution, load_distribution
 from appliances.base.agent.errors import AgentError, WrongSettings, of_disk
 from appliances.base.agent.held import Held
+from appliances.base.agent.hostadmin import HostAdmin
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.perform import PLAN, RESUMED, Performer
 from appliances.base.agent.plan import changes
+from appliances.base.agent.reporter import Reporter
 from appliances.base.agent.safemode import SafeMode
 from appliances.base.agent.usage import EVERY, Usage
 
@@ -50,6 +55,7 @@ BETWEEN_ROUNDS = 10.0  # seconds on a healthy host
 UNTIL_HEALTHY = 2.0  # seconds while something is not healthy yet
 LONGEST_RETRY = 60.0  # seconds
 BETWEEN_CHECKS = 60.0  # seconds between looks at everything that may become an alarm
+NO_ROOM = "make room on the disk: df -h /var/lib/asrbox"
 OWN_ACTION, OWN_NAME = "converge", "agent"  # operations that nobody asked for
 
 
@@ -59,18 +65,21 @@ class Agent:
     def __init__(self, paths: Paths, incus: Incus) -> None:
         self._paths = paths
         self._incus = incus
+        self._journal = audit.Journal(paths.audit)
         self._board = Board()
         self._held = Held(paths.held)
         self._safe = SafeMode(paths.safe_mode)
-        self._operations = Operations(paths.operations)
         self._queue: queue.Queue[Operation] = queue.Queue()
         self._wake = threading.Event()
         self._console = Console(paths.console, paths.issue, self._board)
         self._current: Operation | None = None
+        self._operations = Operations(paths.operations, self._write_down)
         self._own: Operation | None = None
-        self._plans = PlanStore(paths.plans, paths.plan, paths.seed)
+        self._plans = PlanStore(paths.plans, paths.plan, paths.seed, self._write_plan_down)
         self._alarms = Alarms(paths.alarms)
         self._courier = Courier(self._alarms, self._channels, self._console.note)
+        self._reporter = Reporter(self._alarms, self._channels, self._console.note)
+        self.host = HostAdmin(paths.root, paths.network_trial, self._inside, self.record)
         self._checked = 0.0
         self._clock = Clock()
         self._usage = Usage()
@@ -97,6 +106,8 @@ class Agent:
         self._courier.start()
         if self._performer.on_trial():
             self._order("apply", PLAN, OWN_NAME, {RESUMED: True})
+        self._reporter.start()
+        threading.Thread(target=self.host.trial.run, name="network-trial", daemon=True).start()
         threading.Thread(target=self._measure, name="usage", daemon=True).start()
         notify("READY=1")
         pause = 0.0
@@ -142,10 +153,17 @@ class Agent:
         try:
             settings = self._alarm_settings()
             after = float(settings.get("alarm_after_minutes", 5)) * 60
-            if self._alarms.consider(self.check(), after, list(self._channels())):
+            found = self.check()
+            if self._alarms.consider(found, after, list(self._channels())):
                 self._courier.nudge()
+            self._reporter.see(found)
         except (AgentError, OSError) as error:
             self._console.note(f"the checks for alarms could not be made: {error}")
+
+    def _inside(self) -> tuple[ipaddress.IPv4Network, str]:
+        """Network and bridge of the appliances."""
+        network = load_distribution(self._paths.distribution).network
+        return network.range, network.bridge
 
     def _alarm_settings(self) -> dict[str, Any]:
         """The settings of the appliance that declares those of alarms; none when this distribution has no such."""
@@ -211,6 +229,37 @@ class Agent:
                 self._operations.fail(operation, failures[0])
             else:
                 self._operations.finish(operation)
+
+    def _write_down(self, operation: Operation, note: dict[str, Any]) -> None:
+        """Into the journal of what was done. What people ask for is refused when it cannot be written there."""
+        asked = operation.status == "running"
+        if asked and operation.author == OWN_NAME:
+            return  # how it went is enough
+        details: dict[str, Any] = {"operation": operation.id, **note}
+        if asked and operation.arguments and not note:
+            details["arguments"] = operation.arguments
+        if not asked:
+            details |= {"log": operation.log[-audit.LOG_LINES :]} if operation.log else {}
+            details |= {"error": operation.error} if operation.error else {}
+        result: audit.Result = "asked" if operation.status == "running" else operation.status
+        kind = audit.OF_ACTIONS.get(operation.action, "other")
+        try:
+            part = "" if operation.target == PLAN else operation.target
+            self._journal.add(operation.author, kind, part, operation.action, result, details)
+        except OSError as error:
+            if asked:
+                raise AgentError(f"the journal of what was done cannot be written: {error}", hint=NO_ROOM) from error
+            self._console.note(f"the journal of what was done cannot be written: {error}")
+
+    def _write_plan_down(self, applied: Applied) -> None:
+        self.record(applied.author, "plan", "", "in force", {"number": applied.number})
+
+    def record(self, who: str, kind: str, part: str, what: str, details: dict[str, Any]) -> None:
+        """Write down what has been done and was no operation."""
+        try:
+            self._journal.add(who, kind, part, what, details=details)
+        except OSError as error:
+            self._console.note(f"the journal of what was done cannot be written: {error}")
 
     def _say(self, text: str) -> None:
         """Into the journal, and into the log of the operation that is being carried out."""
@@ -298,13 +347,31 @@ class Agent:
         for key, value in checked.items():  # an operation is kept, with its arguments
             if value is not None and owner.setting(key).kind == "secret":
                 checked[key] = secretstore.enter(self._paths.secrets, appliance, value)
-        return self._order("configure", appliance, author, checked)
+        return self._order("configure", appliance, author, checked, self._differences(owner, checked))
 
-    def _order(self, action: str, target: str, author: str, arguments: dict[str, Any] | None = None) -> Operation:
-        operation = self._operations.begin(action, target, author, arguments)
+    def _differences(self, owner: Appliance, wanted: dict[str, Any]) -> dict[str, Any]:
+        """What these settings are and are to be, for the journal."""
+        before = self._plans.current(load_distribution(self._paths.distribution)).plan.settings(owner)
+        after = {key: owner.setting(key).default if value is None else value for key, value in wanted.items()}
+        return {"settings": {key: {"before": before[key], "after": after[key]} for key in wanted}}
+
+    def _order(
+        self,
+        action: str,
+        target: str,
+        author: str,
+        arguments: dict[str, Any] | None = None,
+        note: dict[str, Any] | None = None,
+    ) -> Operation:
+        operation = self._operations.begin(action, target, author, arguments, note)
         self._queue.put(operation)
         self._wake.set()
         return operation
+
+    def audited(self, wanted: audit.Wanted, before: int | None, size: int) -> dict[str, Any]:
+        """A page of the journal of what was done: `{"entries": […], "next": number or None}`, the newest first."""
+        entries, following = audit.page(self._paths.audit, wanted, before, size)
+        return {"entries": [asdict(one) for one in entries], "next": following}
 
     def operation(self, identity: str) -> Operation | None:
         return self._operations.get(identity)

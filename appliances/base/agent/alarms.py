@@ -106,14 +106,24 @@ class Alarms:
             if channel is not None:
                 try:
                     channel.send(message)
-                    self.trouble.pop(message.channel, None)
                 except OSError as error:
-                    self.trouble[message.channel] = str(error) or type(error).__name__
+                    with self._lock:
+                        self.trouble[message.channel] = str(error) or type(error).__name__
                     stuck.add(message.channel)
                     continue
             with self._lock:
+                if channel is not None:
+                    self.trouble.pop(message.channel, None)
                 self._waiting.remove(message)
                 self._save()
+
+    def report_trouble(self, prefix: str, troubles: Mapping[str, str]) -> list[str]:
+        """Keep these troubles, and no others whose name begins with `prefix`; returns the names of the new."""
+        with self._lock:
+            new = [name for name, why in troubles.items() if self.trouble.get(name) != why]
+            kept = {name: why for name, why in self.trouble.items() if not name.startswith(prefix)}
+            self.trouble = {**kept, **troubles}
+            return new
 
     def read(self) -> dict[str, Any]:
         """`standing` alarms, how many messages are `waiting`, and the `trouble` of each channel that takes none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,8 @@ import yaml
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
+from appliances.base.agent import hostapi
+from appliances.base.agent.audit import KINDS, Wanted
 from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.tokens import Verifier
@@ -19,10 +22,21 @@ DESCRIPTION = Path(__file__).with_name("openapi.yaml")
 ACTIONS = ("start", "stop", "restart", "enable", "disable")
 USUAL_LINES = 200
 MOST_LINES = 5000
+USUAL_PAGE, LARGEST_PAGE = 50, 500  # entries of the journal
+# Changes that are no operations, as the journal of what was done calls them; of these it keeps the answer too.
+RECORDED = {
+    ("PUT", "/api/v1/certificate"): ("certificate", "install"),
+    ("DELETE", "/api/v1/certificate"): ("certificate", "remove"),
+    ("POST", "/api/v1/plan/restore"): ("plan", "restore"),
+    ("POST", "/api/v1/alarms/test"): ("alarms", "test"),
+}
 
 
 class Backend(Protocol):
     """What the API needs of the agent."""
+
+    @property
+    def host(self) -> hostapi.Host: ...
 
     def status(self) -> dict[str, Any]: ...
     def request(self, action: str, target: str, author: str) -> Operation: ...
@@ -44,6 +58,8 @@ class Backend(Protocol):
     def restore(self, number: int | None) -> int: ...
     def settings(self, appliance: str) -> list[dict[str, Any]]: ...
     def configure(self, appliance: str, wanted: dict[str, Any], author: str) -> Operation: ...
+    def audited(self, wanted: Wanted, before: int | None, size: int) -> dict[str, Any]: ...
+    def record(self, who: str, kind: str, part: str, what: str, details: dict[str, Any]) -> None: ...
 
 
 def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
@@ -155,6 +171,32 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
             raise AgentError('expected an object of settings, such as {"session_hours": 8}')
         return jsonify(operation=agent.configure(appliance, wanted, _author()).id), 202
 
+    hostapi.register(app, agent.host, _author)
+
+    @app.get("/api/v1/audit")
+    def audit() -> Response:
+        wanted = Wanted(
+            request.args.get("who"), request.args.get("kind"), request.args.get("part"), _day("since"), _day("until")
+        )
+        if wanted.kind is not None and wanted.kind not in KINDS:
+            raise AgentError(f"kind: there is no {wanted.kind!r}", hint=f"it is one of: {', '.join(KINDS)}")
+        size = min(_number("limit") or USUAL_PAGE, LARGEST_PAGE)
+        return jsonify(agent.audited(wanted, _number("before", 12), size))
+
+    @app.after_request
+    def remember(response: Response) -> Response:
+        """Whatever changes something and is no operation goes into the journal, also what was added after this."""
+        if request.method in ("GET", "HEAD", "OPTIONS") or response.status_code >= 300 or not response.is_json:
+            return response
+        if request.path.startswith("/api/v1/host/"):
+            return response  # it writes down itself what was before
+        answer = response.get_json()
+        if isinstance(answer, dict) and "operation" in answer:
+            return response
+        kind, what = RECORDED.get((request.method, request.path), ("other", f"{request.method} {request.path}"))
+        agent.record(_author(), kind, "", what, answer if kind != "other" else {})
+        return response
+
     @app.get("/api/v1/operations")
     def operations() -> Response:
         return jsonify([asdict(one) for one in agent.operations()])
@@ -184,12 +226,23 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
     return app
 
 
-def _number(name: str) -> int | None:
+def _day(name: str) -> str | None:
+    """A day of the query as `2026-11-23`; None when it is not given."""
+    wanted = request.args.get(name)
+    if wanted is None:
+        return None
+    try:
+        return datetime.date.fromisoformat(wanted).isoformat()
+    except ValueError as error:
+        raise AgentError(f"{name}: {wanted!r} is not a day such as 2026-11-23") from error
+
+
+def _number(name: str, digits: int = 6) -> int | None:
     """A number of the query; None when it is not given."""
     wanted = request.args.get(name)
     if wanted is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,6}", wanted):
+    if not re.fullmatch(rf"[0-9]{{1,{digits}}}", wanted):
         raise AgentError(f"{name}: {wanted!r} is not a number")
     return int(wanted)
 

@@ -32,7 +32,11 @@ class Applied:
 class PlanStore:
     """The applied plans in a folder, and the draft beside which they are looked at."""
 
-    def __init__(self, folder: Path, draft: Path, seed: Path) -> None:
+    def __init__(
+        self, folder: Path, draft: Path, seed: Path, tell: Callable[[Applied], None] = lambda applied: None
+    ) -> None:
+        """`tell` hears of every plan that comes into force."""
+        self._tell = tell
         self._folder = folder
         self._draft = draft
         self._seed = seed
@@ -62,6 +66,7 @@ class PlanStore:
         files.write_json(self._folder / f"{applied.number:06}.json", record, mode=0o600)
         for old in self._files()[:-KEPT]:
             old.unlink()
+        self._tell(applied)
         return applied
 
     def change(self, distribution: Distribution, author: str, change: Callable[[Plan], None]) -> Applied:

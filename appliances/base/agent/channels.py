@@ -1,4 +1,4 @@
-"""The ways by which an alarm leaves this host: a mail, a call of a web address, as base's settings say."""
+"""The ways by which an alarm leaves this host: a mail, a call of a web address, Zabbix, as base's settings say."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from email.message import EmailMessage
 
 from appliances.base.agent.alarms import Channel, Message
 from appliances.base.agent.settings import Value
+from appliances.base.agent.zabbix import Zabbix
 
 OWNER = "alarm_mail"  # the appliance that declares this setting is the one whose settings count
 SMTPS = 465
@@ -113,7 +114,7 @@ class Webhook:
 
 
 def wanted(settings: Mapping[str, Value], host: str) -> dict[str, Channel]:
-    """The channels that base's settings ask for: `mail`, `webhook`, both or none."""
+    """The channels that base's settings ask for: `mail`, `webhook`, `zabbix`, several or none."""
     found: dict[str, Channel] = {}
     if to := str(settings[OWNER]):
         found["mail"] = Mail(
@@ -126,4 +127,7 @@ def wanted(settings: Mapping[str, Value], host: str) -> dict[str, Channel]:
         )
     if url := str(settings["alarm_webhook"]):
         found["webhook"] = Webhook(url, host)
+    if server := str(settings["alarm_zabbix"]):
+        known_as = str(settings["alarm_zabbix_host"]) or host
+        found["zabbix"] = Zabbix(server, known_as, WORDS[str(settings["alarm_language"])])
     return found

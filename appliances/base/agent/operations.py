@@ -7,6 +7,7 @@ import datetime
 import json
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from appliances.base.agent import files
 from appliances.base.agent.errors import of_disk
 
+Tell = Callable[["Operation", dict[str, Any]], None]
 KEPT = 200
 LOG_LINES = 500
 _MOMENT = "%Y%m%d-%H%M%S-%f"
@@ -39,7 +41,10 @@ class Operation:
 class Operations:
     """The operations in a folder. Safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tell: Tell = lambda operation, note: None) -> None:
+        """`tell` hears of each one before it begins (with what is worth noting beside it), and of its end."""
+        self._tell = tell
+        self._told: dict[str, str | None] = {}  # operation that failed → the error that was told
         self._folder = files.folder(folder, mode=0o700)
         self._lock = threading.RLock()
         self._all: dict[str, Operation] = {}
@@ -53,13 +58,24 @@ class Operations:
             if operation.status == "running":
                 self.fail(operation, INTERRUPTED)
 
-    def begin(self, action: str, target: str, author: str, arguments: dict[str, Any] | None = None) -> Operation:
-        """A new running operation, already on the disk. Raises AgentError when the disk does not take it."""
+    def begin(
+        self,
+        action: str,
+        target: str,
+        author: str,
+        arguments: dict[str, Any] | None = None,
+        note: dict[str, Any] | None = None,
+    ) -> Operation:
+        """A new running operation, already on the disk. `note` is for who is told of it, and is not kept here.
+
+        Raises AgentError when the disk does not take it.
+        """
         with self._lock:
             now = datetime.datetime.now(datetime.UTC)
             identity = self._identity(now)
             operation = Operation(identity, action, target, author, _text(now), arguments=arguments or {})
             try:
+                self._tell(operation, note or {})
                 self._save(operation)
             except OSError as error:
                 raise of_disk(error) from error
@@ -67,6 +83,7 @@ class Operations:
             for old in sorted(self._all)[:-KEPT]:
                 if self._all[old].status != "running":
                     del self._all[old]
+                    self._told.pop(old, None)
                     (self._folder / f"{old}.json").unlink(missing_ok=True)
             return operation
 
@@ -112,6 +129,13 @@ class Operations:
             operation.error = error
             operation.ended_at = _text(datetime.datetime.now(datetime.UTC))
             self._note(operation)
+            # What the agent tries again and again fails with the same words each time: that is told once.
+            if status == "done" or self._told.get(operation.id) != error:
+                self._told[operation.id] = error
+                with contextlib.suppress(OSError):
+                    self._tell(operation, {})
+            if status == "done":
+                self._told.pop(operation.id, None)
 
     def _note(self, operation: Operation) -> None:
         """Save it if that is possible: what is being done goes on without a line about it."""

@@ -89,6 +89,16 @@ class Paths:
         return self.state / "plan-on-trial.json"
 
     @property
+    def network_trial(self) -> Path:
+        """Exists while a change of the host's network waits to be confirmed: what was before."""
+        return self.state / "network-trial.json"
+
+    @property
+    def audit(self) -> Path:
+        """The journal of what was done; never trimmed."""
+        return self.var / "audit"
+
+    @property
     def restarts(self) -> Path:
         """One file for each daemon that has to be restarted for a setting, `<appliance>.<daemon>`."""
         return self.state / "restarts"

@@ -15,7 +15,8 @@ _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
 class Setting(BaseModel):
-    """One setting. `minimum` and `maximum` are for numbers; a choice is one of some; a text fits `pattern` as a whole,
+    """One setting. `minimum` and `maximum` are for numbers; a choice is one of some, with what people
+    call each; a text fits `pattern` as a whole,
     as `example` does; a secret is a text that is never shown: plans name it by a reference (secretstore.py).
 
     `restart` names the daemons that read it only when they start.
@@ -32,7 +33,7 @@ class Setting(BaseModel):
     maximum: int | None = None
     pattern: str | None = None
     example: str | None = None
-    choices: list[str] = []
+    choices: dict[str, dict[str, str]] = {}  # value → its title by language
     restart: list[str] = []
 
     def check(self, value: object) -> Value:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from appliances.base.hostrules import ACCOUNT, HOSTNAME, SSH_KEY, TAKEN
 from appliances.base.installer.disks import Block
 from appliances.base.installer.links import Link
-from appliances.base.installer.seed import ACCOUNT, HOSTNAME, SSH_KEY, TAKEN, Seed
+from appliances.base.installer.seed import Seed
 from appliances.base.installer.texts import texts
 from appliances.base.installer.timezones import is_timezone
 

@@ -10,22 +10,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from appliances.base.hostrules import ACCOUNT, HASH, HOSTNAME, SSH_KEY, TAKEN
 from appliances.base.installer.errors import Problem
 from appliances.base.installer.timezones import is_timezone
 from appliances.base.installer.tomllines import Key, key_lines, line_of
 
 UNITS = {"B": 1, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-HASH = re.compile(r"^\$(y|gy|7|2[aby]|6|5)\$[./A-Za-z0-9$=,-]{8,}$")
-SSH_KEY = re.compile(
-    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|"
-    r"sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [^\"'\\$`\n]*)?$"
-)
-HOSTNAME = re.compile(r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
-ACCOUNT = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
 INTERFACE = re.compile(r"^(link|([0-9a-f]{2}:){5}[0-9a-f]{2}|[a-z][a-z0-9_.-]{0,14})$")
 KERNEL_ARGUMENT = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(=[A-Za-z0-9_.,:;/@+=-]*)?$")
 OWN_KERNEL_ARGUMENTS = {"root", "ro", "rw", "init", "rd.lvm.lv"}
-TAKEN = {"root", "daemon", "bin", "sys", "nobody", "asrbox", "incus", "incus-admin", "sshd", "sudo"}
 
 HINTS = {
     "hostname": 'write a name of small letters, digits and dashes, for example "billing1.example.net"',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -95,12 +95,7 @@ class Setting(BaseModel):
     minimum: int | None = None
     maximum: int | None = None
     example: str | None = None
-    choices: list[str] = []
-
-    @property
-    def options(self) -> list[tuple[str, str]]:
-        """The choices as value and label."""
-        return [(one, one) for one in self.choices]
+    choices: dict[str, dict[str, str]] = {}
 
 
 class Alarm(BaseModel):
@@ -224,6 +219,79 @@ class Certificate(BaseModel):
     ends: datetime | None
 
 
+class NetworkCard(BaseModel):
+    name: str
+    mac: str
+
+
+class NetworkTrial(BaseModel):
+    """A change of the server's network that waits to be confirmed; `seconds` are left."""
+
+    wanted: dict[str, Any]
+    author: str
+    applied: bool
+    seconds: int
+
+
+class HostNetwork(BaseModel):
+    """The server's own network. `by_hand`: why it is not changed here; `trouble`: why the last change was not tried."""
+
+    method: str
+    interface: str
+    address: str
+    gateway: str
+    dns: list[str]
+    hostname: str
+    time_servers: list[str]
+    cards: list[NetworkCard]
+    trial: NetworkTrial | None
+    trouble: str | None
+    by_hand: str | None
+
+
+class HostPerson(BaseModel):
+    """Somebody who may log in on the server itself, or may not while `locked`; keys as people know them."""
+
+    name: str
+    administrator: bool
+    password: bool
+    locked: bool
+    keys: list[str]
+
+
+class Difference(BaseModel):
+    """A setting before and after."""
+
+    before: bool | int | str | None
+    after: bool | int | str | None
+
+
+class Entry(BaseModel):
+    """One thing that was done; `part` is `<appliance>[.<daemon>]`, or nothing for the server as a whole."""
+
+    number: int
+    at: datetime
+    who: str
+    kind: str
+    part: str
+    what: str
+    result: Literal["asked", "done", "failed"]
+    details: dict[str, Any] = {}
+
+    @property
+    def differences(self) -> dict[str, Difference]:
+        """Settings that it changed, if it changed some."""
+        found = self.details.get("settings")
+        return {key: Difference.model_validate(one) for key, one in found.items()} if isinstance(found, dict) else {}
+
+
+class JournalPage(BaseModel):
+    """Entries, the newest first, and with which `before` the next page begins."""
+
+    entries: list[Entry]
+    next: int | None
+
+
 class Agent:
     """The agent of this host, over its endpoint. Every call raises EndpointError when it does not answer."""
 
@@ -258,6 +326,39 @@ class Agent:
     def alarms(self) -> list[Alarm]:
         """What stands, the oldest first."""
         return [Alarm.model_validate(one) for one in self._client.get("alarms")["standing"]]
+
+    def journal(self, wanted: Mapping[str, str], before: int | None, size: int) -> JournalPage:
+        """A page of what was done; `wanted` has any of who, kind, part, since and until."""
+        params: dict[str, str | int] = {**wanted, "limit": size}
+        if before is not None:
+            params["before"] = before
+        return JournalPage.model_validate(self._client.get("audit", params=params))
+
+    def host_network(self) -> HostNetwork:
+        return HostNetwork.model_validate(self._client.get("host", "network"))
+
+    def change_host_network(self, wanted: Mapping[str, Any]) -> None:
+        """Put a change on trial; a refusal's body has `errors` by field."""
+        self._client.post("host", "network", json=wanted)
+
+    def end_trial(self, action: str) -> None:
+        """confirm or revert."""
+        self._client.post("host", "network", action)
+
+    def people(self) -> list[HostPerson]:
+        return [HostPerson.model_validate(one) for one in self._client.get("host", "people")]
+
+    def add_person(self, name: str, keys: list[str], password_hash: str | None, administrator: bool) -> None:
+        """Let somebody in; a refusal's body has `errors` by field."""
+        body = {"name": name, "keys": keys, "password_hash": password_hash, "administrator": administrator}
+        self._client.post("host", "people", json=body)
+
+    def set_person_keys(self, name: str, keys: list[str]) -> None:
+        self._client.post("host", "people", name, "keys", json={"keys": keys})
+
+    def act_on_person(self, name: str, action: str) -> None:
+        """lock, unlock or remove."""
+        self._client.post("host", "people", name, action)
 
     def ask(self, action: str, appliance: str, daemon: str | None = None) -> str:
         """Ask for one of ACTIONS. Returns the id of the operation, which goes on by itself."""

@@ -33,6 +33,7 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
         return {
             "actions": words.ACTIONS,
             "pick": pick,
+            "place": lambda part: words.place(part, settings.appliance),
             "verdict": words.verdict,
             "possible": words.possible,
             "is_vital": words.is_vital,
@@ -113,6 +114,8 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
             given=given,
             wrong=wrong,
             as_typed=words.as_typed,
+            as_read=words.as_read,
+            options=words.options,
             takes=words.takes,
         )
 

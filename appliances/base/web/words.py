@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from appliances.base.web.agent import Appliance, Daemon, Setting
-from appliances.common.i18n import LazyText, lazy
+from appliances.common.i18n import LazyText, lazy, pick
 from appliances.common.i18n import gettext as _
 
 
@@ -139,9 +139,28 @@ def is_vital(action: str, appliance: str) -> bool:
     return action in ("stop", "disable") and appliance in VITAL
 
 
+def place(part: Appliance, own: str) -> str:
+    """A part as the trail above a page names it; that begins with the title of the panel, whose name is `own`."""
+    return str(_("This panel")) if part.name == own else pick(part.title)
+
+
 def as_typed(value: bool | int | str) -> str:
     """A value of a setting as a form has it."""
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def as_read(setting: Setting, value: bool | int | str) -> str:
+    """A value of a setting as people read it."""
+    if isinstance(value, bool):
+        return str(_("yes") if value else _("no"))
+    if value == "":
+        return str(_("nothing"))
+    return pick(setting.choices.get(str(value), {})) or str(value)
+
+
+def options(setting: Setting) -> list[tuple[str, str]]:
+    """What a choice offers: value and label."""
+    return [(value, pick(title)) for value, title in setting.choices.items()]
 
 
 def takes(setting: Setting) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,73 @@ from flask.testing import FlaskClient
 
 from appliances.base.agent import machine
 from appliances.base.agent.api import create_app
+from appliances.base.agent.audit import Journal, Wanted, page
 from appliances.base.agent.board import Board
 from appliances.base.agent.distribution import Distribution
-from appliances.base.agent.errors import AgentError
+from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.tokens import ServiceToken, Verifier
 from tests.unit.agent.examples import distribution, network_json
 
 TOKEN = "t" * 43
+
+
+class FakeHost:
+    """A host in memory: the real one would make accounts on the machine that runs the tests."""
+
+    def __init__(self) -> None:
+        self.on_trial: dict[str, Any] | None = None
+        self.given: dict[str, Any] = {}
+        self.persons: dict[str, dict[str, Any]] = {"admin": self._person("admin", ["ssh-ed25519 …Rk3v anna"], True)}
+        self.done: list[tuple[str, ...]] = []
+
+    @staticmethod
+    def _person(name: str, keys: list[str], administrator: bool) -> dict[str, Any]:
+        return {"name": name, "administrator": administrator, "password": True, "locked": False, "keys": keys}
+
+    def network(self) -> dict[str, Any]:
+        return {
+            "method": "dhcp", "interface": "", "address": "", "gateway": "", "dns": [], "hostname": "box",
+            "time_servers": [], "cards": [{"name": "eth0", "mac": "52:54:00:12:34:56"}], "trial": self.on_trial,
+            "trouble": None, "by_hand": None,
+        }  # fmt: skip
+
+    def change_network(self, given: Mapping[str, Any], author: str) -> dict[str, Any]:
+        if given.get("method") == "static" and "/" not in str(given.get("address")):
+            raise WrongSettings({"address": "address needs its prefix length"}, appliance="network")
+        self.given = dict(given)
+        self.on_trial = {"wanted": self.given, "author": author, "applied": True, "seconds": 90}
+        return {"seconds": 90}
+
+    def confirm_network(self, author: str) -> dict[str, Any]:
+        if self.on_trial is None:
+            raise AgentError("no change of the network waits to be confirmed")
+        self.on_trial = None
+        return self.given
+
+    def revert_network(self, author: str) -> None:
+        self.confirm_network(author)
+
+    def people(self) -> list[dict[str, Any]]:
+        return list(self.persons.values())
+
+    def add_person(
+        self, name: str, keys: Sequence[str], password_hash: str | None, administrator: bool, author: str
+    ) -> list[dict[str, Any]]:
+        self.persons[name] = self._person(name, list(keys), administrator)
+        return self.people()
+
+    def set_keys(self, name: str, keys: Sequence[str], author: str) -> list[dict[str, Any]]:
+        if name not in self.persons:
+            raise UnknownName(f"there is no account {name!r}")
+        self.persons[name]["keys"] = list(keys)
+        return self.people()
+
+    def act_on_person(self, name: str, action: str, author: str) -> list[dict[str, Any]]:
+        if action not in ("lock", "unlock", "remove") or name not in self.persons:
+            raise UnknownName(f"there is no account {name!r}")
+        self.done.append((name, action, author))
+        return self.people()
 
 
 class Backend:
@@ -27,7 +88,10 @@ class Backend:
         self.shipped: Distribution = distribution()
         self.board = Board()
         self.board.introduce(self.shipped)
+        self.host = FakeHost()
         self.known = Operations(folder)
+        self.folder = folder / "audit"
+        self.journal = Journal(self.folder)
         self.channels: list[str] = []
         self.standing: list[dict[str, str]] = []
         self.trouble: dict[str, str] = {}
@@ -94,6 +158,13 @@ class Backend:
 
     def drop_certificate(self) -> dict[str, Any]:
         return self.certificate()
+
+    def audited(self, wanted: Wanted, before: int | None, size: int) -> dict[str, Any]:
+        entries, following = page(self.folder, wanted, before, size)
+        return {"entries": [asdict(one) for one in entries], "next": following}
+
+    def record(self, who: str, kind: str, part: str, what: str, details: dict[str, Any]) -> None:
+        self.journal.add(who, kind, part, what, details=details)
 
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]:
         self.asked_logs = (appliance, daemon, lines, cursor)

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from appliances.base.agent import secretstore
 from appliances.base.agent.api import create_app
+from appliances.base.agent.asrctl import show
 from appliances.base.agent.asrctl.commands import main
 from appliances.base.agent.board import ApplianceStatus, daemon_status
 from appliances.base.agent.operations import Operation
@@ -217,6 +218,15 @@ def test_config_shows_all_settings_or_one_and_changes_it(agent: Doing) -> None:
     assert agent.configured == {"session_hours": None}
     assert asrctl("config", "asr_billing").output == "asr_billing has no settings\n"
     assert "auth has no setting 'colour' (it has: session_hours, strict)" in asrctl("config", "auth", "colour").output
+
+
+def test_a_choice_is_shown_as_it_is_typed_and_as_people_call_it() -> None:
+    choices = {"ru": {"en": "Русский", "ru": "Русский"}, "en": {"en": "English", "ru": "English"}}
+    words = {"en": "Language of mails", "ru": "Язык писем"}
+    one = {"key": "language", "kind": "choice", "title": words, "help": {"en": "So."}, "choices": choices}
+    one |= {"default": "ru", "value": "en"}
+    assert show.settings("base", [one]).splitlines()[1] == "language  en (English)  ru (Русский)  Language of mails"
+    assert "It takes one of: ru (Русский), en (English); the default is ru (Русский)." in show.setting(one)
 
 
 @pytest.mark.parametrize("words", [["auth", "--default"], ["auth", "session_hours", "8", "--default"]])

@@ -105,6 +105,15 @@ class FakeAgent:
                     "minimum": 1,
                     "maximum": 168,
                 },
+                "language": {
+                    "key": "language",
+                    "kind": "choice",
+                    "title": {"ru": "Язык", "en": "Language"},
+                    "help": {"ru": "На нём пишут.", "en": "It is used for writing."},
+                    "default": "ru",
+                    "value": "ru",
+                    "choices": {"ru": {"ru": "Русский", "en": "Russian"}, "en": {"ru": "English", "en": "English"}},
+                },
                 "directory_password": {
                     "key": "directory_password",
                     "kind": "secret",
@@ -115,6 +124,32 @@ class FakeAgent:
                 },
             }
         }
+        self.host_network: dict[str, Any] = {
+            "method": "dhcp",
+            "interface": "",
+            "address": "",
+            "gateway": "",
+            "dns": [],
+            "hostname": "box",
+            "time_servers": [],
+            "cards": [{"name": "ens3", "mac": "52:54:00:12:34:56"}],
+            "trial": None,
+            "trouble": None,
+            "by_hand": None,
+        }
+        self.people: list[dict[str, Any]] = [
+            {
+                "name": "admin",
+                "administrator": True,
+                "password": True,
+                "locked": False,
+                "keys": ["ssh-ed25519 …AARk3vZZ anna@laptop"],
+            }
+        ]
+        self.host_orders: list[tuple[tuple[str, ...], Any]] = []
+        self.refusal: dict[str, Any] | None = None  # how orders about the host are refused
+        self.entries: list[dict[str, Any]] = []  # of the journal of actions, the oldest first
+        self.asked: list[dict[str, Any]] = []  # what was asked of that journal
         self.entered: list[str | None] = []  # values of the secret setting, as they came
         self.lines = ["2026-11-22T10:00:00+0000 auth systemd[1]: Started asrbox-app@auth.service."]
 
@@ -142,6 +177,12 @@ class FakeAgent:
             return self.server
         if path == ("check",):
             return self.checks
+        if path == ("host", "network"):
+            return self.host_network
+        if path == ("host", "people"):
+            return self.people
+        if path == ("audit",):
+            return self._journal(dict(params or {}))
         if path == ("usage",):
             limits = {"memory": 400 << 20, "cpu": 2, "processes": 200}
             return [{"name": one["name"], "limits": limits, "samples": self.samples} for one in self.appliances]
@@ -157,11 +198,28 @@ class FakeAgent:
             return list(self.settings.get(path[1], {}).values())
         raise AssertionError(f"the panel asked for something unknown: GET {path}")
 
+    def _journal(self, params: dict[str, Any]) -> dict[str, Any]:
+        """As the agent: the newest first, only what is wanted, and where it goes on."""
+        self.asked.append(params)
+        found = [
+            one
+            for one in reversed(self.entries)
+            if one["number"] < params.get("before", 10**9)
+            and all(one[name] == params[name] for name in ("who", "kind", "part") if name in params)
+        ]
+        size = int(params["limit"])
+        return {"entries": found[:size], "next": found[size - 1]["number"] if len(found) > size else None}
+
     def post(self, *path: str, json: Any = None) -> Any:
         """POST /api/v1/<path…>"""
         self._present()
         if path[0] == "appliances" and path[-1] == "settings":
             return self._configure(path[1], json)
+        if path[0] == "host":
+            self.host_orders.append((path[1:], json))
+            if self.refusal is not None:
+                raise EndpointError("agent.host", "400 refused", 400, self.refusal)
+            return {}
         found = re.fullmatch(r"appliances/(\w+)(?:/daemons/(\w+))?/(\w+)", "/".join(path))
         assert found, f"the panel asked for something unknown: POST {path}"
         name, daemon_name, action = found[1], found[2] or "", found[3]
@@ -194,13 +252,17 @@ class FakeAgent:
         if "directory_password" in wanted:
             self.entered.append(wanted["directory_password"])
             self.settings[name]["directory_password"]["value"] = wanted.pop("directory_password") is not None
-        wrong = {key: f"{key} takes a number from 1 to 168" for key in wanted if not 1 <= int(wanted[key]) <= 168}
+        wrong = {
+            key: f"{key} takes a number from 1 to 168"
+            for key in wanted
+            if wanted[key].isdigit() and not 1 <= int(wanted[key]) <= 168
+        }
         if wrong:
             raise EndpointError(
                 "agent.host", "400 refused", 400, {"detail": "; ".join(wrong.values()), "errors": wrong}
             )
         for key, value in wanted.items():
-            self.settings[name][key]["value"] = int(value)
+            self.settings[name][key]["value"] = int(value) if value.isdigit() else value
         return {"operation": "1"}
 
     def _present(self) -> None:

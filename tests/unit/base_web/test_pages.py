@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from appliances.base.app import create_app
 from appliances.base.web import agent as agent_module
 from appliances.base.web import words
-from appliances.common.client import EndpointClient
-from appliances.common.settings import Settings
 from tests.unit.base_web.fake_agent import FakeAgent
-from tests.unit.common import etc_asrbox
 from tests.unit.common.people import SITE, FakeAuthority, form_token, sign_in
-
-
-@pytest.fixture
-def agent() -> FakeAgent:
-    return FakeAgent()
-
-
-@pytest.fixture
-def people() -> FakeAuthority:
-    return FakeAuthority()
-
-
-@pytest.fixture
-def panel(tmp_path: Path, agent: FakeAgent, people: FakeAuthority, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    etc = etc_asrbox.write(tmp_path, "base", endpoints={"web.auth": 8441, "agent.host": 8443})
-    for method in ("get", "post"):
-        monkeypatch.setattr(
-            EndpointClient, method, lambda _self, *path, _m=method, **more: getattr(agent, _m)(*path, **more)
-        )
-    client = create_app(Settings.load(etc), people).test_client()
-    sign_in(client, "anna")
-    return client
 
 
 def page(panel: FlaskClient, path: str = "/", **headers: str) -> str:
@@ -195,14 +168,35 @@ def test_a_setting_is_changed_in_its_form(panel: FlaskClient, agent: FakeAgent) 
     text = page(panel, "/appliances/auth/settings")
     assert "Предельная длина сеанса" in text and "По умолчанию: 12." in text
 
-    assert "Настройки применяются" in act(panel, "/appliances/auth/settings", session_hours="8")
+    assert "Настройки применяются" in act(panel, "/appliances/auth/settings", session_hours="8", language="ru")
     assert agent.settings["auth"]["session_hours"]["value"] == 8
-    assert "Ничего не изменилось" in act(panel, "/appliances/auth/settings", session_hours="8")
+    assert "Ничего не изменилось" in act(panel, "/appliances/auth/settings", session_hours="8", language="ru")
+
+
+def test_a_choice_reads_as_people_call_it_and_is_stored_as_its_value(panel: FlaskClient, agent: FakeAgent) -> None:
+    text = page(panel, "/appliances/auth/settings")
+    assert re.search(r'<option value="ru" selected>Русский</option>\s*<option value="en">English</option>', text)
+    assert "По умолчанию: Русский." in text
+
+    act(panel, "/appliances/auth/settings", session_hours="12", language="en")
+    assert agent.settings["auth"]["language"]["value"] == "en"
+
+
+def test_the_trail_does_not_name_the_panel_twice(panel: FlaskClient) -> None:
+    def trail(path: str) -> list[str]:
+        place = re.search(r'<nav class="topbar-place".*?</nav>', page(panel, path), re.DOTALL)
+        assert place
+        return re.findall(r">([^<>]*\w[^<>]*)<", place[0])
+
+    assert trail("/") == ["Панель управления"]
+    assert trail("/appliances/base") == ["Панель управления", "Эта панель"]
+    assert trail("/appliances/base/settings") == ["Панель управления", "Эта панель", "Настройки"]
+    assert trail("/appliances/auth") == ["Панель управления", "Вход"]
 
 
 def test_a_wrong_value_stays_in_the_form_with_what_the_field_takes(panel: FlaskClient, agent: FakeAgent) -> None:
     token = form_token(panel, "/nothing")
-    form = {"csrf_token": token, "session_hours": "900"}
+    form = {"csrf_token": token, "session_hours": "900", "language": "ru"}
     answer = panel.post("/appliances/auth/settings", base_url=SITE, data=form)
     assert answer.status_code == 422
     assert 'value="900"' in answer.text and "Число от 1 до 168." in answer.text
@@ -213,13 +207,13 @@ def test_a_secret_is_entered_kept_and_forgotten_and_never_shown(panel: FlaskClie
     address = "/appliances/auth/settings"
     assert "Ничего не сохранено." in page(panel, address)
 
-    act(panel, address, session_hours="12", directory_password=" hunter2")
+    act(panel, address, session_hours="12", language="ru", directory_password=" hunter2")
     assert agent.entered == [" hunter2"]
     text = page(panel, address)
     assert "hunter2" not in text and "оставьте поле пустым" in text
 
-    assert "Ничего не изменилось" in act(panel, address, session_hours="12", directory_password="")
-    form = {"session_hours": "12", "directory_password": "", "forget-directory_password": "yes"}
+    assert "Ничего не изменилось" in act(panel, address, session_hours="12", language="ru", directory_password="")
+    form = {"session_hours": "12", "language": "ru", "directory_password": "", "forget-directory_password": "yes"}
     act(panel, address, **form)
     assert agent.entered == [" hunter2", None]
 

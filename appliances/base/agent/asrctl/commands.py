@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from appliances.base.agent import outside
-from appliances.base.agent.asrctl import show
+from appliances.base.agent.asrctl import host, journal, show
 from appliances.base.agent.asrctl.client import Client
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.paths import Paths
@@ -116,6 +116,14 @@ def alarms_test(obj: tuple[Paths, Client]) -> None:
     click.echo("taken")
 
 
+@alarms.command("zabbix-template")
+def alarms_zabbix_template() -> None:
+    """Print the template for Zabbix 6.0 and newer: import it, and link it to the host that stands for this one."""
+    from appliances.base.agent import zabbix  # here: only this command needs it
+
+    click.echo(zabbix.TEMPLATE.read_text(encoding="utf-8"), nl=False)
+
+
 @main.command()
 @click.option("-n", "lines", default=20, show_default=True, help="How many of the newest.")
 @click.option("--json", "as_json", is_flag=True, help="The agent's answer as JSON, with logs.")
@@ -207,6 +215,10 @@ def config(obj: tuple[Paths, Client], appliance: str, key: str | None, value: st
         known = ", ".join(one["key"] for one in found) or "none"
         raise click.ClickException(f"{appliance} has no setting {key!r} (it has: {known})")
     click.echo(show.setting(one))
+
+
+main.add_command(journal.audit)
+main.add_command(host.host)
 
 
 @main.group(invoke_without_command=True)

@@ -79,6 +79,65 @@ def operations(found: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def audit(found: Sequence[dict[str, Any]]) -> str:
+    """Entries of the journal of what was done, with the newest first."""
+    if not found:
+        return "nothing of that kind was done"
+    rows = [
+        (
+            str(one["number"]),
+            one["at"][:19].replace("T", " "),
+            one["who"],
+            f"{one['kind']}: {one['what']}",
+            one["part"],
+            one["result"],
+            _differences(one["details"]),
+        )
+        for one in found
+    ]
+    return table(("ENTRY", "TIME (UTC)", "WHO", "WHAT", "PART", "RESULT", "DETAIL"), rows)
+
+
+def host_network(found: dict[str, Any]) -> str:
+    """The host's own network, and what is on trial."""
+    if found["by_hand"]:
+        return str(found["by_hand"])
+    fixed = f"{found['address']}, gateway {found['gateway'] or 'none'}"
+    card = found["interface"] or "all network cards"
+    parts = [
+        f"host name:     {found['hostname']}",
+        f"address:       {'by DHCP' if found['method'] == 'dhcp' else fixed}, on {card}",
+        f"name servers:  {', '.join(found['dns']) or 'as the network says'}",
+        f"time servers:  {', '.join(found['time_servers']) or 'those of the distribution'}",
+        f"network cards: {', '.join(one['name'] for one in found['cards']) or 'none'}",
+    ]
+    if found["trial"]:
+        parts.append(f"on trial for {found['trial']['seconds']} more seconds. Keep it: asrctl host network confirm")
+    if found["trouble"]:
+        parts.append(f"the last change could not be tried: {found['trouble']}")
+    return "\n".join(parts)
+
+
+def host_people(found: Sequence[dict[str, Any]]) -> str:
+    """Who may log in on the host, with a line for each further key."""
+    rows: list[tuple[str, ...]] = []
+    for one in found:
+        rights = "administrator" if one["administrator"] else "-"
+        state = "locked" if one["locked"] else "open"
+        first, *more = one["keys"] or ["-"]
+        rows.append((one["name"], rights, state, "yes" if one["password"] else "no", first))
+        rows += [("", "", "", "", key) for key in more]
+    return table(("LOGIN", "RIGHTS", "STATE", "PASSWORD", "KEYS"), rows) if rows else "nobody may log in"
+
+
+def _differences(details: dict[str, Any]) -> str:
+    """What changed in an entry, or why it failed."""
+    if "error" in details:
+        return str(details["error"])
+    changed = details.get("settings", {})
+    return ", ".join(f"{key}: {_value(one['before'])} → {_value(one['after'])}" for key, one in changed.items())
+
+
 def plan(found: dict[str, Any]) -> str:
     """The plan in force, what the file says otherwise, and what that would do."""
     head = f"plan {found['number']} is in force since {found['applied_at']} (by {found['author']})"
@@ -107,7 +166,7 @@ def settings(appliance: str, found: Sequence[dict[str, Any]]) -> str:
     """Settings of an appliance: value, default and what each is."""
     if not found:
         return f"{appliance} has no settings"
-    rows = [(one["key"], _chosen(one), _value(one["default"]), one["title"]["en"]) for one in found]
+    rows = [(one["key"], _chosen(one), _named(one, one["default"]), one["title"]["en"]) for one in found]
     return table(("SETTING", "VALUE", "DEFAULT", "WHAT"), rows)
 
 
@@ -115,14 +174,14 @@ def setting(one: dict[str, Any]) -> str:
     """One setting with all that is known of it."""
     takes = {
         "bool": "yes or no",
-        "choice": "one of: " + ", ".join(one["choices"]),
+        "choice": "one of: " + ", ".join(_named(one, value) for value in one["choices"]),
         "secret": "a text that is never shown; with - for VALUE it is asked for",
     }.get(one["kind"], "a text")
     if one["kind"] == "int":
         takes = f"a number from {one['minimum']} to {one['maximum']}"
     return (
         f"{one['key']} = {_chosen(one)}\n\n{one['title']['en']}. {one['help']['en']}\n"
-        f"It takes {takes}; the default is {_value(one['default'])}."
+        f"It takes {takes}; the default is {_named(one, one['default'])}."
     )
 
 
@@ -137,7 +196,14 @@ def certificate(found: dict[str, Any]) -> str:
 def _chosen(one: dict[str, Any]) -> str:
     if one["kind"] == "secret":
         return "(stored)" if one["value"] else "(none)"
-    return _value(one["value"])
+    return _named(one, one["value"])
+
+
+def _named(one: dict[str, Any], value: object) -> str:
+    """A value, and what people call it when it is one of a choice."""
+    if isinstance(value, str) and value in one["choices"]:
+        return f"{value} ({one['choices'][value]['en']})"
+    return _value(value)
 
 
 def _value(value: object) -> str:
