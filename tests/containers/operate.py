@@ -5,6 +5,7 @@ A new command in the document has to be put into one of the lists below; one tha
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,11 +76,31 @@ TRIES = (
     Try("asrctl config base alarm_mail --default"),
     Try("asrctl config base alarm_mail_server --default"),
     Try("asrctl config base alarm_webhook --default"),
+    Try("asrctl alarms zabbix-template > asrbox.yaml"),
+    Try("asrctl alarms zabbix-template", says=("zabbix_export:", "asrbox")),
+    Try("asrctl config base alarm_zabbix zabbix.example.net:10051", says=("done",)),
+    Try("asrctl config base alarm_zabbix_host billing-1", says=("done",)),
+    Try("asrctl config base alarm_zabbix --default"),
+    Try("asrctl config base alarm_zabbix_host --default"),
     Try("asrctl certificate install fullchain.pem privkey.pem", says=("Browsers see the certificate for isp.example",)),
     Try("asrctl certificate", says=("isp.example", r"valid until 20\d\d-")),
     Try("asrctl certificate remove", says=("the CA of this host signs",)),
     Try("asrctl operations", says=("STARTED +ACTION +TARGET +BY +STATUS", "configure +base +root +done")),
     Try("asrctl operations --json", says=('"author": "root"',)),
+    Try("asrctl audit --who root --kind settings", says=("ENTRY +TIME", "root +settings: configure")),
+    Try("asrctl audit --kind certificate", says=("certificate: ",)),
+    Try("asrctl audit verify", says=("entries are as they were written",)),
+    Try("asrctl audit export -", says=("root",)),
+    Try("asrctl audit"),
+    Try("asrctl host network", says=("host name:", "network cards:")),
+    Try("openssl passwd -6 -stdin", says=(r"^\$6\$",), typed="correct horse\n"),
+    Try("asrctl host people add anna --keys anna.pub --administrator", says=("anna +administrator +open +no",)),
+    Try("asrctl host people add bruno", code=1, says=("key",)),
+    Try("asrctl host people lock anna", says=("anna +administrator +locked",)),
+    Try("asrctl host people unlock anna", says=("anna +administrator +open",)),
+    Try("asrctl host people keys anna anna.pub", says=("anna +administrator +open",)),
+    Try("asrctl host people remove anna", says=("LOGIN|nobody",), typed="y\n"),
+    Try("asrctl host people"),
     Try("asrctl password", says=("User: +administrator", r"Password: +\S{4}-\S{4}-\S{4}-\S{4}")),
 )
 
@@ -89,9 +110,16 @@ NOT_RUN = {
     "journalctl -u asrbox-agent": "systemd does not run in the host of the tests",
     "networkctl reload": "systemd does not run in the host of the tests",
     "timedatectl set-time '2026-11-23 12:00'": "its clock is that of this machine",
-    "adduser": "asks questions of a person",
+    **dict.fromkeys(
+        (
+            "asrctl host network --static 192.0.2.10/24 --gateway 192.0.2.1 --dns 192.0.2.53",
+            "asrctl host network --hostname billing1 --time-servers ntp.example.net",
+            "asrctl host network confirm",
+            "asrctl host network revert",
+        ),
+        "tests/containers/test_host_admin.py does it, with a network card of its own",
+    ),
     "passwd": "asks questions of a person",
-    "usermod -aG sudo": "wants the name of a person of that host",
     "nft insert rule bridge asrbox containers log prefix asrbox": "writes into the log of this machine's kernel",
     "incus storage set asrbox size=40GiB": "tests/containers/test_full_pool.py runs it as the agent prints it",
     "incus storage volume set asrbox auth-data size=2GiB": "the pool of the tests is btrfs, whose volumes know no size",
@@ -109,7 +137,7 @@ NO_COMMANDS = {
     "bridge asrbox",
     "inet asrbox",
 }
-ALONE = {"adduser", "passwd"}  # commands of a single word
+ALONE = {"passwd"}  # commands of a single word
 
 
 def documented(text: str) -> list[str]:
@@ -126,7 +154,7 @@ def documented(text: str) -> list[str]:
             lines.append(f"{before} {span.removeprefix('… ')}")
         elif span in ALONE or (re.match(r"[a-z][a-z0-9.-]* ", span) and span not in NO_COMMANDS):
             lines.append(span)
-            before = " ".join(span.split()[:2])
+            before = " ".join(itertools.takewhile(lambda word: re.fullmatch("[a-z]+", word), span.split()))
     return list(dict.fromkeys(lines))
 
 

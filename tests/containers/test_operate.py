@@ -13,12 +13,15 @@ from tests.containers.incus_host import IncusHost
 from tests.containers.operate import DOCUMENT, NOT_RUN, TRIES
 from tests.services.web_daemons import Authority
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDlJlG30cr0RlLwKVjkJceFro2tt9aQ0gCPOYsleNZOX anna\n"
+
 
 @pytest.mark.timeout(300)
 def test_the_commands_of_the_document_do_what_it_says(host: IncusHost, tmp_path: Path) -> None:
     Authority().equip(tmp_path, "web", "isp.example")
     for name, source in (("fullchain.pem", "web.crt"), ("privkey.pem", "web.key")):
         host.run(["sh", "-c", f"cat > /{name}"], input=(tmp_path / source).read_text())
+    host.run(["sh", "-c", "cat > /anna.pub"], input=KEY)
     for one in TRIES:
         began = time.monotonic()
         ran = host.run(["sh", "-c", one.line], check=False, input=one.typed)
