@@ -25,6 +25,7 @@ from appliances.base.agent import (
     checks,
     converge,
     firewall,
+    journal,
     machine,
     outside,
     outsidecert,
@@ -40,6 +41,7 @@ from appliances.base.agent.console import Console
 from appliances.base.agent.courier import Courier
 from appliances.base.agent.distribution import Appliance, Distribution, load_distribution
 from appliances.base.agent.errors import AgentError, WrongSettings, of_disk
+from appliances.base.agent.events import Events
 from appliances.base.agent.held import Held
 from appliances.base.agent.hostadmin import HostAdmin
 from appliances.base.agent.incus import Incus
@@ -49,6 +51,7 @@ from appliances.base.agent.perform import PLAN, RESUMED, Performer
 from appliances.base.agent.plan import changes
 from appliances.base.agent.reporter import Reporter
 from appliances.base.agent.safemode import SafeMode
+from appliances.base.agent.terminals import SHELL, Shell, Terminal, Terminals
 from appliances.base.agent.usage import EVERY, Usage
 
 BETWEEN_ROUNDS = 10.0  # seconds on a healthy host
@@ -56,6 +59,7 @@ UNTIL_HEALTHY = 2.0  # seconds while something is not healthy yet
 LONGEST_RETRY = 60.0  # seconds
 BETWEEN_CHECKS = 60.0  # seconds between looks at everything that may become an alarm
 NO_ROOM = "make room on the disk: df -h /var/lib/asrbox"
+READING = "read the journal"
 OWN_ACTION, OWN_NAME = "converge", "agent"  # operations that nobody asked for
 
 
@@ -66,17 +70,21 @@ class Agent:
         self._paths = paths
         self._incus = incus
         self._journal = audit.Journal(paths.audit)
-        self._board = Board()
+        self.events = Events()
+        self._board = Board(lambda: self.events.tell("status"))
         self._held = Held(paths.held)
         self._safe = SafeMode(paths.safe_mode)
         self._queue: queue.Queue[Operation] = queue.Queue()
         self._wake = threading.Event()
         self._console = Console(paths.console, paths.issue, self._board)
         self._current: Operation | None = None
-        self._operations = Operations(paths.operations, self._write_down)
+        self._operations = Operations(
+            paths.operations, self._write_down, lambda identity: self.events.tell("operation", identity)
+        )
         self._own: Operation | None = None
+        self._terminals = Terminals(self._shell, self._operations, self._console.note)
         self._plans = PlanStore(paths.plans, paths.plan, paths.seed, self._write_plan_down)
-        self._alarms = Alarms(paths.alarms)
+        self._alarms = Alarms(paths.alarms, changed=lambda: self.events.tell("alarms"))
         self._courier = Courier(self._alarms, self._channels, self._console.note)
         self._reporter = Reporter(self._alarms, self._channels, self._console.note)
         self.host = HostAdmin(paths.root, paths.network_trial, self._inside, self.record)
@@ -380,18 +388,32 @@ class Agent:
         return self._operations.newest_first()
 
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]:
-        """The journal of an appliance, or of one daemon: `{"lines": […], "cursor": …}`, from `cursor` on if given."""
+        """The journal of an appliance, or of one daemon, from `cursor` on if given (journal.answer)."""
         owner = self._target(f"{appliance}.{daemon}" if daemon else appliance)
-        command = ["journalctl", "--no-pager", "--quiet", "--output=short-iso", "--show-cursor"]
-        command += [f"--lines={lines}"]
-        if daemon:
-            command += [f"--unit={owner.daemon(daemon).unit}"]
-        if cursor:
-            command += [f"--after-cursor={cursor}"]
-        ran = self._incus.run(owner.instance, command, appliance=appliance, step="read the journal")
+        unit = owner.daemon(daemon).unit if daemon else None
+        command = journal.command(unit, lines=lines, cursor=cursor)
+        ran = self._incus.run(owner.instance, command, appliance=appliance, step=READING)
         if ran.code != 0:
-            raise AgentError(ran.stderr.strip() or "journalctl failed", appliance=appliance, step="read the journal")
-        return split_cursor(ran.stdout, cursor)
+            raise AgentError(ran.stderr.strip() or "journalctl failed", appliance=appliance, step=READING)
+        return journal.answer(ran.stdout, cursor)
+
+    def follow(self, appliance: str, daemon: str | None, cursor: str | None) -> journal.Follow:
+        """The same as it grows: from `cursor` on, by default from now on."""
+        owner = self._target(f"{appliance}.{daemon}" if daemon else appliance)
+        unit = owner.daemon(daemon).unit if daemon else None
+        command = journal.command(unit, lines=None if cursor else 0, cursor=cursor, follow=True)
+        return journal.Follow(self._incus.attach(owner.instance, command, appliance=appliance, step=READING))
+
+    def open_terminal(self, appliance: str, size: tuple[int, int], author: str) -> Terminal:
+        """A root shell in a container; it and its end are an operation."""
+        return self._terminals.open(appliance, self._target(appliance).instance, size, author)
+
+    def terminal(self, identity: str, author: str) -> Terminal:
+        """One that this author opened. Raises NoTerminal."""
+        return self._terminals.get(identity, author)
+
+    def _shell(self, appliance: str, instance: str, size: tuple[int, int]) -> Shell:
+        return self._incus.attach(instance, SHELL, appliance=appliance, step="open a terminal", size=size)
 
     def check(self) -> list[dict[str, Any]]:
         self._look_at_clock()
@@ -492,16 +514,6 @@ class Agent:
         if daemon:
             appliance.daemon(daemon)
         return appliance
-
-
-def split_cursor(text: str, before: str | None) -> dict[str, Any]:
-    """Lines and cursor out of what `journalctl --show-cursor` printed; without a new cursor the old one stays."""
-    lines = text.splitlines()
-    mark = "-- cursor: "
-    cursor = before
-    if lines and lines[-1].startswith(mark):
-        cursor = lines.pop().removeprefix(mark)
-    return {"lines": lines, "cursor": cursor}
 
 
 def notify(state: str) -> None:

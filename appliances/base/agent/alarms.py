@@ -48,9 +48,16 @@ class Channel(Protocol):
 
 
 class Alarms:
-    """What stands, and what is still to be told. `clock` counts seconds that a jump of the time of day leaves alone."""
+    """What stands, and what is still to be told. `clock` counts seconds that a jump of the time of day leaves alone.
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    `changed` is called when what stands has become another.
+    """
+
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.monotonic, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._changed = changed
+        self._last_standing: list[dict[str, str]] = []
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
@@ -148,6 +155,9 @@ class Alarms:
         with contextlib.suppress(OSError):  # a full disk is just what has to be told
             files.folder(self._path.parent, mode=0o700)
             files.write_json(self._path, {"standing": standing, "waiting": waiting}, mode=0o600)
+        if standing != self._last_standing:
+            self._last_standing = standing
+            self._changed()
 
 
 def _text_of_now() -> str:

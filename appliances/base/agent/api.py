@@ -12,11 +12,13 @@ import yaml
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
-from appliances.base.agent import hostapi
+from appliances.base.agent import hostapi, live
 from appliances.base.agent.audit import KINDS, Wanted
 from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.operations import Operation
+from appliances.base.agent.terminals import NoTerminal, TerminalEnded, TooManyTerminals
 from appliances.base.agent.tokens import Verifier
+from appliances.common import sse
 
 DESCRIPTION = Path(__file__).with_name("openapi.yaml")
 ACTIONS = ("start", "stop", "restart", "enable", "disable")
@@ -30,17 +32,16 @@ RECORDED = {
     ("POST", "/api/v1/plan/restore"): ("plan", "restore"),
     ("POST", "/api/v1/alarms/test"): ("alarms", "test"),
 }
+STATUS = {UnknownName: 404, NoTerminal: 404, TerminalEnded: 409, TooManyTerminals: 409}
 
 
-class Backend(Protocol):
+class Backend(live.Backend, Protocol):
     """What the API needs of the agent."""
 
     @property
     def host(self) -> hostapi.Host: ...
 
-    def status(self) -> dict[str, Any]: ...
     def request(self, action: str, target: str, author: str) -> Operation: ...
-    def operation(self, identity: str) -> Operation | None: ...
     def operations(self) -> list[Operation]: ...
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]: ...
     def check(self) -> list[dict[str, Any]]: ...
@@ -50,7 +51,6 @@ class Backend(Protocol):
     def bring_certificate(self, chain: str, key: str) -> dict[str, Any]: ...
     def drop_certificate(self) -> dict[str, Any]: ...
     def usage(self) -> list[dict[str, Any]]: ...
-    def alarms(self) -> dict[str, Any]: ...
     def try_alarms(self) -> list[str]: ...
     def plan(self) -> dict[str, Any]: ...
     def plans(self) -> list[dict[str, Any]]: ...
@@ -62,8 +62,11 @@ class Backend(Protocol):
     def record(self, who: str, kind: str, part: str, what: str, details: dict[str, Any]) -> None: ...
 
 
-def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
-    """The app. Without a verifier (unix socket) every caller is root; with one, a service token is required."""
+def create_app(agent: Backend, verifier: Verifier | None, stream_life: float = sse.LIFE) -> Flask:
+    """The app. Without a verifier (unix socket) every caller is root; with one, a service token is required.
+
+    A stream lasts `stream_life` seconds.
+    """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
@@ -214,6 +217,14 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
         cursor = request.args.get("cursor")
         return jsonify(agent.logs(appliance, request.args.get("daemon"), lines, cursor))
 
+    app.register_blueprint(live.blueprint(agent, _author, stream_life))
+
+    @app.errorhandler(sse.Full)
+    def no_more_streams(error: sse.Full) -> Response:
+        refused = _problem(503, "too many streams", str(error))
+        refused.headers["Retry-After"] = str(error.retry_after)
+        return refused
+
     @app.errorhandler(HTTPException)
     def http_problem(error: HTTPException) -> Response:
         return _problem(error.code or 500, error.name, error.description or "")
@@ -221,7 +232,8 @@ def create_app(agent: Backend, verifier: Verifier | None) -> Flask:
     @app.errorhandler(AgentError)
     def agent_problem(error: AgentError) -> Response:
         more = {"errors": error.fields} if isinstance(error, WrongSettings) else {}
-        return _problem(404 if isinstance(error, UnknownName) else 400, error.message, error.sentence(), **more)
+        status = next((number for kind, number in STATUS.items() if isinstance(error, kind)), 400)
+        return _problem(status, error.message, error.sentence(), **more)
 
     return app
 

@@ -23,12 +23,13 @@ from appliances.base.agent import files
 from appliances.base.agent.settings import REFERENCE
 
 Result = Literal["asked", "done", "failed"]
-KINDS = ("power", "settings", "plan", "certificate", "host", "alarms", "repair", "journal", "other")
+KINDS = ("power", "settings", "plan", "certificate", "host", "terminal", "alarms", "repair", "journal", "other")
 OF_ACTIONS = {
     **dict.fromkeys(("start", "stop", "restart", "enable", "disable"), "power"),
     "configure": "settings",
     "apply": "plan",
     "converge": "repair",
+    "terminal": "terminal",
 }
 FIRST = "0" * 64  # what the first line of all has for the hash of the one before
 MASK = "•••"

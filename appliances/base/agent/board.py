@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -55,8 +57,9 @@ class Status:
 
 @dataclass
 class Board:
-    """Holds the current Status; readers get a copy as plain data."""
+    """Holds the current Status; readers get a copy as plain data. `changed` is called when it has become another."""
 
+    changed: Callable[[], None] = lambda: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _status: Status = field(
         default_factory=lambda: Status({"name": "", "version": ""}, "starting", {"done": 0, "total": 0, "text": ""}, [])
@@ -64,24 +67,24 @@ class Board:
 
     def introduce(self, distribution: Distribution) -> None:
         """Show the appliances of this distribution and no others; what is known of one stays."""
-        with self._lock:
+        with self._changing():
             self._status.distribution = {"name": distribution.name, "version": distribution.version}
             known = {one.name: one for one in self._status.appliances}
             self._status.appliances = [known.get(one.name) or absent(one) for one in distribution.appliances]
 
     def progress(self, phase: Phase, done: int, total: int, text: str) -> None:
-        with self._lock:
+        with self._changing():
             self._status.phase = phase
             self._status.progress = {"done": done, "total": total, "text": text}
             self._status.error = None
 
     def fail(self, sentence: str) -> None:
-        with self._lock:
+        with self._changing():
             self._status.phase = "failed"
             self._status.error = sentence
 
     def show(self, status: ApplianceStatus) -> None:
-        with self._lock:
+        with self._changing():
             listed = self._status.appliances
             self._status.appliances = [status if one.name == status.name else one for one in listed]
 
@@ -99,6 +102,15 @@ class Board:
     def read(self) -> dict[str, Any]:
         with self._lock:
             return asdict(self._status)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._lock:
+            before = replace(self._status)
+            yield
+            new = before != self._status
+        if new:
+            self.changed()
 
 
 def absent(appliance: Appliance) -> ApplianceStatus:

@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ import requests
 from pylxd.exceptions import Conflict, LXDAPIException, NotFound
 
 from appliances.base.agent.errors import AgentError
+from appliances.base.agent.session import Session
 
 CONNECT = 10  # seconds
 ANSWER = 600  # seconds for the answer to one request: an image import answers when the upload is stored
@@ -263,11 +264,40 @@ class Incus:
             texts = {stream: self._take_log(name, url) for stream, url in output.items()}
             return Ran(int(metadata["return"]), texts.get("1", ""), texts.get("2", ""))
 
+    def attach(
+        self, name: str, command: Sequence[str], *, appliance: str, step: str, size: tuple[int, int] | None = None
+    ) -> Session:
+        """Run a program in a container and speak with it meanwhile; with a `size` (columns, rows), on a pty."""
+        with self._explained(step, appliance):
+            order: Json = {
+                "command": list(command),
+                "environment": {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                "wait-for-websocket": True,
+                "interactive": size is not None,
+            }
+            if size is not None:
+                order["environment"] |= {"TERM": "xterm-256color", "HOME": "/root", "USER": "root", "LOGNAME": "root"}
+                order |= {"cwd": "/root", "width": size[0], "height": size[1]}
+            begun = self._api().instances[name]["exec"].post(json=order).json()
+            operation = begun["operation"].split("?")[0].rsplit("/", 1)[-1]
+            socket = self._socket or find_socket(dict(os.environ))
+            fds = begun["metadata"]["metadata"]["fds"]
+            return Session(socket, operation, fds, lambda: self._returned(operation), terminal=size is not None)
+
     # how ----------------------------------------------------------------------------------------------------------
 
     def _set_state(self, name: str, state: Json, step: str, appliance: str) -> None:
         with self._explained(step, appliance):
             self._done(self._api().instances[name].state.put(json=state), state["timeout"] + 60)
+
+    def _returned(self, operation: str) -> int | None:
+        """The exit code of a program that was attached; None when the daemon does not know it any more."""
+        with suppress(AgentError), self._explained("ask for the exit code"):
+            node = self._api().operations[operation].wait
+            state = node.get(params={"timeout": 2}, is_api=False).json().get("metadata") or {}
+            code = (state.get("metadata") or {}).get("return")
+            return None if code is None else int(code)
+        return None
 
     def _take_log(self, name: str, url: str) -> str:
         """Fetch a recorded output and delete it, so that they do not pile up."""

@@ -19,6 +19,8 @@ Tell = Callable[["Operation", dict[str, Any]], None]
 KEPT = 200
 LOG_LINES = 500
 _MOMENT = "%Y%m%d-%H%M%S-%f"
+TERMINAL = "terminal"  # an operation that lasts as long as somebody's terminal
+ENDED_WITH_AGENT = "ended together with the agent"
 INTERRUPTED = "the agent was restarted meanwhile; what is missing is made up for by itself"
 
 
@@ -39,10 +41,16 @@ class Operation:
 
 
 class Operations:
-    """The operations in a folder. Safe to use from several threads."""
+    """The operations in a folder. Safe to use from several threads. `changed` is told the id of one that is another."""
 
-    def __init__(self, folder: Path, tell: Tell = lambda operation, note: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tell: Tell = lambda operation, note: None,
+        changed: Callable[[str], None] = lambda identity: None,
+    ) -> None:
         """`tell` hears of each one before it begins (with what is worth noting beside it), and of its end."""
+        self._changed = changed
         self._tell = tell
         self._told: dict[str, str | None] = {}  # operation that failed → the error that was told
         self._folder = files.folder(folder, mode=0o700)
@@ -55,7 +63,10 @@ class Operations:
             else:
                 self._all[operation.id] = operation
         for operation in self._all.values():
-            if operation.status == "running":
+            if operation.status == "running" and operation.action == TERMINAL:
+                self.say(operation, ENDED_WITH_AGENT)
+                self.finish(operation)
+            elif operation.status == "running":
                 self.fail(operation, INTERRUPTED)
 
     def begin(
@@ -144,6 +155,7 @@ class Operations:
 
     def _save(self, operation: Operation) -> None:
         files.write_json(self._folder / f"{operation.id}.json", asdict(operation), mode=0o600)
+        self._changed(operation.id)
 
 
 def _read(path: Path) -> Operation | None:

@@ -13,8 +13,18 @@ from flask import Flask
 
 from appliances.base.agent import files
 from appliances.base.agent.errors import AgentError
+from appliances.common import sse
 
-THREADS = 4
+# Streams keep a thread each; what is answered at once always finds one of the others free.
+THREADS = 4 + sse.THREADS
+
+
+class Gateway(wsgi.Gateway_10):
+    """Gives the app its connection as well, so that a stream sees when its reader is gone."""
+
+    def __init__(self, asked: Any) -> None:
+        super().__init__(asked)
+        self.env["asrbox.socket"] = asked.conn.socket
 
 
 def serve_socket(app: Flask, path: Path) -> wsgi.Server:
@@ -47,5 +57,6 @@ def renew(server: wsgi.Server, certificate: Path, key: Path) -> None:
 
 
 def _in_thread(server: wsgi.Server, name: str) -> wsgi.Server:
+    server.gateway = Gateway
     threading.Thread(target=server.serve, name=name, daemon=True).start()
     return server

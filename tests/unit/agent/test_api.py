@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from appliances.base.agent import machine
+from appliances.base.agent import journal, machine
 from appliances.base.agent.api import create_app
 from appliances.base.agent.audit import Journal, Wanted, page
 from appliances.base.agent.board import Board
 from appliances.base.agent.distribution import Distribution
 from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
+from appliances.base.agent.events import Events
+from appliances.base.agent.journal import Follow
 from appliances.base.agent.operations import Operation, Operations
+from appliances.base.agent.terminals import Terminal, Terminals
 from appliances.base.agent.tokens import ServiceToken, Verifier
 from tests.unit.agent.examples import distribution, network_json
+from tests.unit.agent.local_shell import Journalctl, LocalShell
 
 TOKEN = "t" * 43
 
@@ -89,7 +93,10 @@ class Backend:
         self.board = Board()
         self.board.introduce(self.shipped)
         self.host = FakeHost()
-        self.known = Operations(folder)
+        self.events = Events()
+        self.known = Operations(folder, changed=lambda identity: self.events.tell("operation", identity))
+        self.attached = Journalctl()
+        self.terminals = Terminals(lambda appliance, instance, size: LocalShell(size), self.known, lambda text: None)
         self.folder = folder / "audit"
         self.journal = Journal(self.folder)
         self.channels: list[str] = []
@@ -168,7 +175,19 @@ class Backend:
 
     def logs(self, appliance: str, daemon: str | None, lines: int, cursor: str | None) -> dict[str, Any]:
         self.asked_logs = (appliance, daemon, lines, cursor)
-        return {"lines": ["one"], "cursor": "s=1"}
+        return {"lines": ["one"], "severities": ["info"], "cursor": "s=1"}
+
+    def follow(self, appliance: str, daemon: str | None, cursor: str | None) -> Follow:
+        owner = self.shipped.appliance(appliance)
+        unit = owner.daemon(daemon).unit if daemon else None
+        journal.command(unit, lines=0, cursor=cursor, follow=True)
+        return Follow(self.attached)  # type: ignore[arg-type]
+
+    def open_terminal(self, appliance: str, size: tuple[int, int], author: str) -> Terminal:
+        return self.terminals.open(appliance, self.shipped.appliance(appliance).instance, size, author)
+
+    def terminal(self, identity: str, author: str) -> Terminal:
+        return self.terminals.get(identity, author)
 
     def check(self) -> list[dict[str, Any]]:
         return [{"name": "agent", "ok": True, "detail": "running"}]

@@ -38,7 +38,7 @@ def described(tmp_path: Path) -> schemathesis.BaseSchema:
     backend.standing = [{"name": "disk", "detail": "96%", "since": "2026-11-23T08:00:00+00:00"}]
     backend.known.fail(backend.request("start", "auth", "anna"), "auth: start: it did not")
     backend.request("configure", "asr_billing", "anna")
-    return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", create_app(backend, None))
+    return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", create_app(backend, None, 0))
 
 
 @pytest.mark.parametrize(("method", "path", "kind"), ASKED)

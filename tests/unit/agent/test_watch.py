@@ -11,7 +11,6 @@ import pytest
 
 from appliances.base.agent import health
 from appliances.base.agent import plan as plans
-from appliances.base.agent.agent import split_cursor
 from appliances.base.agent.board import Board, daemon_status
 from appliances.base.agent.converge import id_base
 from appliances.base.agent.distribution import Daemon
@@ -143,11 +142,6 @@ def test_an_appliance_with_a_degraded_daemon_is_degraded() -> None:
     lacking = daemon_status(web, "running", True, "degraded", "without web.auth")
 
     assert summary((well, lacking)) == ("running", "degraded", "web: without web.auth")
-
-
-def test_the_cursor_is_taken_off_the_journal() -> None:
-    assert split_cursor("a\nb\n-- cursor: s=7\n", None) == {"lines": ["a", "b"], "cursor": "s=7"}
-    assert split_cursor("", "s=7") == {"lines": [], "cursor": "s=7"}
 
 
 def test_outside_addresses_leave_out_the_bridge_and_put_ipv4_first() -> None:
