@@ -4,7 +4,8 @@ timeouts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -14,9 +15,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
 from appliances.common.settings import Settings
+from appliances.common.sse import HEARTBEAT, Event, decode
 
 CONNECT_TIMEOUT = 2.0  # seconds: the other side is on the same bridge
 READ_TIMEOUT = 6.0  # seconds
+SILENCE = 3 * HEARTBEAT  # seconds after which a stream is given up
+
+_log = logging.getLogger(__name__)
 
 
 class EndpointError(Exception):
@@ -44,6 +49,25 @@ class _Named(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options, server_hostname=self._hostname)
+
+
+class Stream:
+    """Server-sent events of another appliance: None for each sign of life without an event. Close it."""
+
+    def __init__(self, session: requests.Session, response: requests.Response) -> None:
+        self._session = session
+        self._response = response
+
+    def __iter__(self) -> Iterator[Event | None]:
+        try:
+            yield from decode(self._response.iter_lines(chunk_size=16384))
+        except (requests.RequestException, OSError) as error:
+            _log.info("a stream has ended: %s", _cause(error))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._response.close()
+        self._session.close()
 
 
 class EndpointClient:
@@ -90,10 +114,27 @@ class EndpointClient:
         `read_timeout` (seconds) is for what takes its time on purpose. The other side's second address is called when
         its first one takes no connection: then nobody has heard the request yet.
         """
+        with requests.Session() as session:
+            return self._read(
+                self._ask(session, method, path, json=json, params=params, bearer=bearer, read_timeout=read_timeout)
+            )
+
+    def _ask(
+        self,
+        session: requests.Session,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        json: Mapping[str, Any] | None = None,
+        params: Mapping[str, str | int] | None = None,
+        bearer: str | None = None,
+        read_timeout: float | None = None,
+        stream: bool = False,
+    ) -> requests.Response:
         place = "/api/v1/" + "/".join(quote(part, safe="") for part in path)
         headers = {
             "Authorization": f"Bearer {bearer or self._settings.token(self.name)}",
-            "Accept": "application/json",
+            "Accept": "text/event-stream" if stream else "application/json",
             "Connection": "close",
         }
         if has_request_context() and "request_id" in g:
@@ -101,26 +142,42 @@ class EndpointClient:
             headers["Accept-Language"] = str(g.get("language", "ru"))
             if g.get("person"):
                 headers["X-Asrbox-User"] = quote(g.person.login)
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy and no other CA may come in from the environment
-            session.mount("https://", _Named(self._hostname))
-            for base in self._bases:
-                try:
-                    response = session.request(
-                        method,
-                        base + place,
-                        json=json,
-                        params=params,
-                        headers=headers,
-                        timeout=(CONNECT_TIMEOUT, read_timeout or self._read_timeout),
-                        verify=str(self._settings.ca),
-                        allow_redirects=False,
-                    )
-                    break
-                except (requests.RequestException, OSError) as error:
-                    if base == self._bases[-1] or not _unheard(error):
-                        raise EndpointError(self.name, f"no answer from {base}: {_cause(error)}") from error
-        return self._read(response)
+        session.trust_env = False  # no proxy and no other CA may come in from the environment
+        session.mount("https://", _Named(self._hostname))
+        bases = list(self._bases)
+        while True:
+            base = bases.pop(0)
+            try:
+                return session.request(
+                    method,
+                    base + place,
+                    json=json,
+                    params=params,
+                    headers=headers,
+                    timeout=(CONNECT_TIMEOUT, read_timeout or self._read_timeout),
+                    verify=str(self._settings.ca),
+                    allow_redirects=False,
+                    stream=stream,
+                )
+            except (requests.RequestException, OSError) as error:
+                if not bases or not _unheard(error):
+                    raise EndpointError(self.name, f"no answer from {base}: {_cause(error)}") from error
+
+    def stream(self, *path: str, params: Mapping[str, str | int] | None = None) -> Stream:
+        """Open GET /api/v1/<path…>, which answers with server-sent events. Raises EndpointError for a refusal.
+
+        What breaks later ends the stream: whoever reads it asks again.
+        """
+        session = requests.Session()
+        try:
+            response = self._ask(session, "GET", path, params=params, stream=True, read_timeout=SILENCE)
+            if response.status_code != 200:
+                self._read(response)
+                raise EndpointError(self.name, f"{response.status_code} without a stream", response.status_code)
+        except BaseException:
+            session.close()
+            raise
+        return Stream(session, response)
 
     def _read(self, response: requests.Response) -> Any:
         if response.status_code == 204:

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from appliances.common.client import EndpointError
 from appliances.common.i18n import gettext as _
+from appliances.common.sse import Full
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,12 @@ def install(app: Flask) -> None:
     @app.errorhandler(EndpointError)
     def away(error: EndpointError) -> Response:
         return unreachable(error)
+
+    @app.errorhandler(Full)
+    def no_more_streams(error: Full) -> Response:
+        problem = Problem(503, _("Too many pages are open"), _("This one renews itself less often until others close."))
+        problem.headers["Retry-After"] = str(error.retry_after)
+        return answer(problem)
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:

@@ -58,7 +58,7 @@ def install(app: Flask) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         person = g.get("person")
-        quiet = request.path == "/healthz" and response.status_code == 200
+        quiet = response.status_code < 300 and (request.path == "/healthz" or g.get("quiet", False))
         log.log(
             logging.DEBUG if quiet else logging.INFO,
             "%s %s",

@@ -292,6 +292,14 @@ class JournalPage(BaseModel):
     next: int | None
 
 
+class Journal(BaseModel):
+    """Lines of a journal, the severity (error, warning, info) of each, and where reading goes on."""
+
+    lines: list[str]
+    severities: list[str]
+    cursor: str | None
+
+
 class Agent:
     """The agent of this host, over its endpoint. Every call raises EndpointError when it does not answer."""
 
@@ -373,10 +381,9 @@ class Agent:
         """Ask for other settings. Returns the id of the operation; a refusal's body has `errors` by setting."""
         return str(self._client.post("appliances", appliance, "settings", json=values)["operation"])
 
-    def logs(self, appliance: str, daemon: str | None, lines: int) -> list[str]:
+    def logs(self, appliance: str, daemon: str | None, lines: int) -> Journal:
         """The newest lines of the journal, oldest first."""
         params: dict[str, str | int] = {"lines": lines}
         if daemon:
             params["daemon"] = daemon
-        found: list[str] = self._client.get("appliances", appliance, "logs", params=params)["lines"]
-        return found
+        return Journal.model_validate(self._client.get("appliances", appliance, "logs", params=params))

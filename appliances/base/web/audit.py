@@ -28,6 +28,7 @@ KINDS = {
     "plan": lazy("Plan"),
     "certificate": lazy("Certificate"),
     "host": lazy("Server"),
+    "terminal": lazy("Terminals"),
     "alarms": lazy("Alarms"),
     "repair": lazy("Repairs by the agent"),
     "journal": lazy("The journal itself"),
@@ -52,6 +53,7 @@ WHAT = {
     ("host", "person lock"): lazy("A login was locked"),
     ("host", "person unlock"): lazy("A login was unlocked"),
     ("host", "person remove"): lazy("A login was removed"),
+    ("terminal", "terminal"): lazy("Terminal as root"),
     ("journal", "cut"): lazy("A line that was half written when the power went was removed"),
 }
 RESULTS = {"asked": ("quiet", lazy("asked for")), "done": ("good", lazy("done")), "failed": ("bad", lazy("failed"))}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # journalctl --output=short-iso: moment, host name, program[pid]: message
 _LINE = re.compile(r"(?P<at>\S+) \S+ (?P<source>[^\s:\[]+)(?:\[\d+\])?: (?P<text>.*)", re.DOTALL)
-_WORSE = {"warning": "warn", "error": "bad", "critical": "bad"}
+_TONES = {"warning": "warn", "error": "bad", "critical": "bad"}
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,19 @@ class Line:
         return self.at[11:19]
 
 
-def read_line(line: str) -> Line:
-    """One line of the journal. What has another form is shown as it is."""
+def read_line(line: str, severity: str = "info") -> Line:
+    """One line of the journal, with the severity that the journal knows. What has another form is shown as it is."""
+    tone = _TONES.get(severity, "")
     found = _LINE.fullmatch(line)
     if found is None:
-        return Line("", "", line)
+        return Line("", "", line, tone)
     at, source, text = found["at"], found["source"], found["text"]
     try:
         entry = json.loads(text)
     except ValueError:
-        return Line(at, source, text)
+        return Line(at, source, text, tone)
     if not isinstance(entry, dict) or "message" not in entry:
-        return Line(at, source, text)
+        return Line(at, source, text, tone)
     told = [str(entry["message"])]
     if "status" in entry:
         told.append(f"→ {entry['status']}, {entry.get('ms')} ms")
@@ -48,4 +49,4 @@ def read_line(line: str) -> Line:
     text = " ".join(told)
     if entry.get("traceback"):
         text += "\n" + str(entry["traceback"])
-    return Line(at, source, text, _WORSE.get(str(entry.get("level")), ""))
+    return Line(at, source, text, _TONES.get(str(entry.get("level")), tone))

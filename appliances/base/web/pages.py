@@ -9,7 +9,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from appliances.base.web import graphs, netmap, words
-from appliances.base.web.agent import Agent, Appliance, Operation
+from appliances.base.web.agent import Agent, Appliance, Journal, Operation
 from appliances.base.web.journal import read_line
 from appliances.common.auth import login_required, roles_required
 from appliances.common.client import EndpointError
@@ -52,7 +52,7 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
     @login_required
     def appliance(name: str) -> ResponseReturnValue:
         status = agent.status()
-        part = _find(status.appliances, name)
+        part = find(status.appliances, name)
         of_this = [one for one in agent.operations() if one.target.split(".")[0] == name]
         lines = graphs.of(agent.usage(name))
         return _page("base/appliance", appliance=part, graphs=lines, told=_told(of_this[:RECENT], status.appliances))
@@ -106,7 +106,7 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
         return redirect(url_for("pages.appliance", name=name), 303)
 
     def _settings_page(name: str, given: dict[str, str], wrong: dict[str, str]) -> str:
-        part = _find(agent.status().appliances, name)
+        part = find(agent.status().appliances, name)
         return render_template(
             "base/settings.html",
             appliance=part,
@@ -122,7 +122,7 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
     @routes.get("/appliances/<name>/logs")
     @login_required
     def logs(name: str) -> ResponseReturnValue:
-        part = _find(agent.status().appliances, name)
+        part = find(agent.status().appliances, name)
         daemon = request.args.get("daemon") or None
         if daemon and part.daemon(daemon) is None:
             raise Problem(404, _("There is no such page"))
@@ -134,12 +134,19 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
             if not error.refused:
                 raise
             # A container that does not run has no journal to read now: that is an answer, not a failure.
-            found, reason = [], str(error.body.get("detail") or error.detail)
+            found = Journal(lines=[], severities=[], cursor=None)
+            reason = str(error.body.get("detail") or error.detail)
         else:
             reason = ""
-        entries = [read_line(line) for line in found]
         return _page(
-            "base/logs", appliance=part, daemon=daemon, lines=lines, choices=LINES, entries=entries, reason=reason
+            "base/logs",
+            appliance=part,
+            daemon=daemon,
+            lines=lines,
+            choices=LINES,
+            entries=[read_line(line, severity) for line, severity in zip(found.lines, found.severities, strict=True)],
+            cursor=found.cursor or "",
+            reason=reason,
         )
 
     @routes.get("/network")
@@ -185,7 +192,8 @@ def _page(template: str, **values: Any) -> str:
     return render_template(f"{template}_live.html" if "HX-Request" in request.headers else f"{template}.html", **values)
 
 
-def _find(appliances: list[Appliance], name: str) -> Appliance:
+def find(appliances: list[Appliance], name: str) -> Appliance:
+    """The appliance called so. Raises Problem: there is no such page."""
     found = next((one for one in appliances if one.name == name), None)
     if found is None:
         raise Problem(404, _("There is no such page"), _("No part of this server is called %(name)s.", name=name))
@@ -205,6 +213,9 @@ def _quoted(title: str) -> str:
 def _sentence(operation: Operation, appliances: list[Appliance]) -> str:
     if operation.action == "apply":
         return str(_("Bringing the plan into force"))
+    if operation.action == "terminal":
+        titles = {one.name: pick(one.title) for one in appliances}
+        return str(_("Terminal in %(part)s", part=_quoted(titles.get(operation.target, operation.target))))
     if operation.action == "configure":
         titles = {one.name: pick(one.title) for one in appliances}
         return str(_("Settings of %(part)s", part=_quoted(titles.get(operation.target, operation.target))))

@@ -193,7 +193,8 @@ class FakeAgent:
         if path[0] == "appliances" and path[-1] == "logs":
             if self.part(path[1])["state"] != "running":
                 raise EndpointError("agent.host", "400 refused", 400, {"detail": "the container is not running"})
-            return {"lines": self.lines[-int((params or {})["lines"]) :], "cursor": None}
+            lines = self.lines[-int((params or {})["lines"]) :]
+            return {"lines": lines, "severities": ["info"] * len(lines), "cursor": "s=1"}
         if path[0] == "appliances" and path[-1] == "settings":
             return list(self.settings.get(path[1], {}).values())
         raise AssertionError(f"the panel asked for something unknown: GET {path}")

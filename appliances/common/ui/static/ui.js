@@ -39,16 +39,11 @@ function localTimes(root) {
   const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "long" });
   root.querySelectorAll("time[datetime]").forEach((time) => { time.title = format.format(new Date(time.dateTime)); });
   root.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = !navigator.clipboard; });
+  root.querySelectorAll("[data-scripted]").forEach((part) => { part.hidden = false; });
   root.querySelectorAll("pre[data-tail]").forEach((log) => { log.scrollTop = log.scrollHeight; });
 }
 localTimes(document);
 document.addEventListener("htmx:load", (event) => localTimes(event.detail.elt));
-
-// A fragment that renews itself waits while the reader has something open in it.
-document.addEventListener("htmx:beforeRequest", (event) => {
-  const polled = event.target.getAttribute("hx-trigger")?.startsWith("every");
-  if (polled && (document.hidden || event.target.querySelector(":popover-open, details[open]"))) event.preventDefault();
-});
 
 // When renewing fails, say so once and take it back when it works again.
 const toasts = document.getElementById("toasts");
