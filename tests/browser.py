@@ -9,6 +9,7 @@ from pathlib import Path
 
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 FLAGS = (
@@ -47,6 +48,12 @@ class Pages:
         field = WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.NAME, name))
         field.clear()
         field.send_keys(value)
+
+    def fill_in(self, selector: str, value: str) -> None:
+        """The same for the field that fits the CSS selector, key by key."""
+        field = WebDriverWait(self.driver, PAGE).until(lambda d: d.find_element(By.CSS_SELECTOR, selector))
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(Keys.DELETE, value)
 
     def press(self, selector: str) -> None:
         """Scroll there, click, and wait until another page has come."""
