@@ -56,7 +56,7 @@ def outside(host: IncusHost) -> Iterator[IncusHost]:
 
 def addresses(host: IncusHost) -> list[str]:
     found = json.loads(host.run(["ip", "-json", "-4", "address", "show", "up0"]).stdout)
-    return [one["local"] for one in found[0]["addr_info"]]
+    return [one["local"] for link in found for one in link.get("addr_info", [])]
 
 
 def test_a_change_that_is_confirmed_stays_with_name_and_route(outside: IncusHost) -> None:

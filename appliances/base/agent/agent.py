@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import ipaddress
 import itertools
 import os
 import queue
@@ -44,6 +43,7 @@ from appliances.base.agent.errors import AgentError, WrongSettings, of_disk
 from appliances.base.agent.events import Events
 from appliances.base.agent.held import Held
 from appliances.base.agent.hostadmin import HostAdmin
+from appliances.base.agent.hostnet import Any46Network
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.paths import Paths
@@ -168,10 +168,10 @@ class Agent:
         except (AgentError, OSError) as error:
             self._console.note(f"the checks for alarms could not be made: {error}")
 
-    def _inside(self) -> tuple[ipaddress.IPv4Network, str]:
-        """Network and bridge of the appliances."""
+    def _inside(self) -> tuple[list[Any46Network], str]:
+        """Networks of the appliances, also one that is not in use yet, and their bridge."""
         network = load_distribution(self._paths.distribution).network
-        return network.range, network.bridge
+        return [network.range, *([network.range6] if network.range6 else [])], network.bridge
 
     def _alarm_settings(self) -> dict[str, Any]:
         """The settings of the appliance that declares those of alarms; none when this distribution has no such."""

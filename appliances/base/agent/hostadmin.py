@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from appliances.base.agent import hostnet, hostpeople, outside
 from appliances.base.agent.errors import AgentError, UnknownName
-from appliances.base.agent.hostnet import Card, HostNetwork
+from appliances.base.agent.hostnet import Any46Network, Card, HostNetwork
 from appliances.base.agent.hosttrial import TRIAL, Change, Networkd, Trial
 
 SHOWN = ("method", "address", "gateway", "dns", "hostname", "time_servers")
@@ -22,10 +21,10 @@ Record = Callable[[str, str, str, str, dict[str, Any]], None]  # who, kind, part
 
 
 class HostAdmin:
-    """The host below `root`. `plan()` says network and bridge of the appliances; `record` writes the journal."""
+    """The host below `root`. `plan()` says networks and bridge of the appliances; `record` writes the journal."""
 
     def __init__(
-        self, root: Path, state: Path, plan: Callable[[], tuple[ipaddress.IPv4Network, str]], record: Record
+        self, root: Path, state: Path, plan: Callable[[], tuple[Sequence[Any46Network], str]], record: Record
     ) -> None:
         self._root = root
         self._plan = plan

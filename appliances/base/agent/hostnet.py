@@ -25,7 +25,7 @@ HEADER = "# Made by asrctl host network, or by the page of the control panel.\n"
 MOST = 3  # name servers; the resolver looks at no more
 KNOWN = {"Match": {"Name", "MACAddress", "Type", "Kind"}, "Network": {"Address", "Gateway", "DHCP", "DNS"}}
 KEYS = ("method", "interface", "address", "gateway", "dns", "hostname", "time_servers")
-Any46 = ipaddress.IPv4Address | ipaddress.IPv6Address
+Any46Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # What a host has no address of, or no server at.
 NOWHERE = ("is_loopback", "is_multicast", "is_unspecified", "is_link_local")
 
@@ -69,11 +69,11 @@ def current(root: Path) -> HostNetwork:
 
 
 def checked(
-    given: Mapping[str, Any], now: HostNetwork, cards: Sequence[Card], route: str | None, inside: ipaddress.IPv4Network
+    given: Mapping[str, Any], now: HostNetwork, cards: Sequence[Card], route: str | None, inside: Sequence[Any46Network]
 ) -> HostNetwork:
     """What it is to become: `given` over what is `now`. `cards` are those there are, `route` the one with the way out.
 
-    `inside` is the network of the appliances. Raises WrongSettings naming every key that does not fit, and what would.
+    `inside` are the networks of the appliances. Raises WrongSettings: every key that does not fit, and what would.
     """
     wrong: dict[str, str] = {key: f"there is no {key!r}: {', '.join(KEYS)}" for key in given if key not in KEYS}
     method = given.get("method", now.method)
@@ -134,7 +134,7 @@ def _addresses(
     method: object,
     given: Mapping[str, Any],
     now: HostNetwork,
-    inside: ipaddress.IPv4Network,
+    inside: Sequence[Any46Network],
     wrong: dict[str, str],
 ) -> tuple[str, str]:
     if method == "dhcp":
@@ -156,8 +156,8 @@ def _addresses(
         wrong["address"] = f"{own.ip} is no address that a host can have in a network"
     elif own.version == 4 and network.num_addresses > 2 and own.ip in (network[0], network[-1]):
         wrong["address"] = f"{own.ip} stands for all hosts of {network}: choose one between"
-    elif own.version == 4 and ipaddress.ip_network(network).overlaps(inside):
-        wrong["address"] = f"{network} overlaps with {inside}, where the appliances are"
+    elif taken := [one for one in inside if one.version == network.version and network.overlaps(one)]:
+        wrong["address"] = f"{network} overlaps with {taken[0]}, where the appliances are"
     if not way or "address" in wrong:
         return str(own), ""
     try:

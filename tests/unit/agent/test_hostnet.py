@@ -13,7 +13,7 @@ from appliances.base.agent.errors import AgentError, WrongSettings
 from appliances.base.agent.hostadmin import cards_of
 from appliances.base.agent.hostnet import Card, HostNetwork
 
-INSIDE = ipaddress.IPv4Network("198.18.80.0/20")
+INSIDE = [ipaddress.IPv4Network("198.18.80.0/20"), ipaddress.IPv6Network("fd34:ed37:338c::/56")]
 ETH0, ETH1 = Card("eth0", "52:54:00:12:34:56"), Card("eth1", "52:54:00:12:34:57")
 OF_THE_INSTALLER = "# Made by the installer from the answers.\n[Match]\nType=ether\nKind=!*\n\n[Network]\nDHCP=yes\n"
 DHCP = HostNetwork("dhcp", "Type=ether\nKind=!*", "", "", (), "box", ())
@@ -103,6 +103,7 @@ def test_the_clock_of_chrony_and_its_pool_that_comes_back(tmp_path: Path) -> Non
         ({**FIXED, "address": "192.0.2.255/24"}, "address", "192.0.2.255 stands for all hosts"),
         ({**FIXED, "address": "127.0.0.2/8"}, "address", "127.0.0.2 is no address that a host can have"),
         ({**FIXED, "address": "198.18.82.9/24"}, "address", "overlaps with 198.18.80.0/20, where the appliances are"),
+        ({**FIXED, "address": "fd34:ed37:338c::9/64"}, "address", "overlaps with fd34:ed37:338c::/56, where"),
         ({**FIXED, "gateway": "192.0.3.1"}, "gateway", "the gateway 192.0.3.1 is not in the network 192.0.2.0/24"),
         ({**FIXED, "gateway": "192.0.2.10"}, "gateway", "is the address of this host itself"),
         ({**FIXED, "gateway": "router"}, "gateway", "gateway takes an address, such as 192.0.2.1"),
