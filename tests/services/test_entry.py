@@ -7,6 +7,7 @@ import socket
 import ssl
 import tempfile
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,15 @@ import requests
 
 from appliances.base.agent import ca, checks, entry, entryservice, outsidecert
 from appliances.base.agent.errors import AgentError
-from tests.conftest import Built
+from tests.browser import chromium
+from tests.conftest import ROOT, Built
+from tests.containers.gallery import look, speak
 from tests.services.entry_house import CLIENT_PORT, EntryHouse, connected, echoing, entry_house
 from tests.services.web_daemons import Authority, free_port, running
 from tests.unit.common import etc_asrbox
 
 FIRST = "first-password"
+PICTURES = ROOT / "build" / "test-logs" / "entry"
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +157,21 @@ def test_who_meets_a_dead_appliance_reads_a_page_in_his_language(
     assert "nginx" not in answer.text
     for link in re.findall(r'(?:src|href)="(/\.asrbox/[^"]+)"', answer.text):
         assert house.get(link).status_code == 200
+
+
+def test_the_page_of_a_dead_appliance_is_for_everybody(house: EntryHouse, tmp_path: Path) -> None:
+    axe = resources.files("selenium_axe_python").joinpath("axe-core/axe.min.js").read_text(encoding="utf-8")
+    seen = []
+    with chromium(tmp_path / "profile", tmp_path) as pages:
+        address = f"https://{house.address}/away/"
+        pages.open(address)
+        for language in entry.LANGUAGES:
+            speak(pages, language)
+            pages.open(address)
+            seen += list(look(pages, axe, PICTURES, "away", language))
+    assert len(seen) == 4
+    assert len({one["title"] for one in seen}) == 2
+    assert [one for one in seen if one["too_wide"] or one["violations"]] == []
 
 
 def test_a_program_that_meets_a_dead_appliance_reads_a_problem(house: EntryHouse) -> None:
