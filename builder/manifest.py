@@ -243,6 +243,40 @@ class Health(Model):
     path: str | None = Field(default=None, pattern=r"^/", description="path of an https check")
 
 
+class Publish(Model):
+    """Where the outside world finds a daemon: a path behind the host's one TLS entry, or an outside port of its own."""
+
+    path: str | None = Field(
+        default=None,
+        pattern=r"^/([a-z0-9][a-z0-9-]{0,30})?$",
+        description="of a web UI: its path on https://HOST, / or one word such as /billing",
+    )
+    port: Port | None = Field(default=None, description="of any other daemon: an outside port of its own")
+    client_certificate: Literal["required", "none"] = Field(
+        default="none", description="whether callers of that port show a client certificate that this host issued"
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Publish:
+        if (self.path is None) == (self.port is None):
+            raise ValueError("a daemon is published by either `path` or `port`")
+        if self.path is not None and self.client_certificate == "required":
+            raise ValueError("client certificates need a `port`: all that have a `path` share one entry")
+        return self
+
+    def as_json(self) -> dict[str, Any]:
+        """As distribution.json has it: only what counts."""
+        if self.path is not None:
+            return {"path": self.path}
+        return {"port": self.port, "client_certificate": self.client_certificate}
+
+
+def _published(value: object) -> object:
+    if isinstance(value, int):
+        raise ValueError(f"a path or a port is expected, {{path: /name}} or {{port: {value}}}, not {value}")
+    return value
+
+
 class Daemon(Model):
     """One process of an appliance, bound to one address."""
 
@@ -255,7 +289,9 @@ class Daemon(Model):
     protocol: Literal["https", "http", "tcp", "udp"] = Field(description="what it speaks")
     after: list[Name] = Field(default=[], description="daemons of the same appliance that start before it")
     health: Health = Field(description="how its health is checked")
-    publish: Port | None = Field(default=None, description="port on the host's outside address")
+    publish: Annotated[Publish | None, BeforeValidator(_published)] = Field(
+        default=None, description="where the outside world finds it; nothing: nowhere"
+    )
     ipv6: bool = Field(default=True, description="listens on an IPv6 address too, where IPv6 is switched on")
     critical: bool = Field(default=False, description="holds data: while it stays broken, its appliance is kept off")
 

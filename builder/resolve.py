@@ -16,6 +16,8 @@ from builder.manifest import Appliance, BaseManifest, Daemon, Distribution, Imag
 from builder.yamlfile import YamlFile, parse, read_yaml
 
 AGENT_PORT = 8443
+# TCP ports that the host itself listens on: the entry, the agent, remote log-in, names for the bridge.
+HOST_PORTS = {22: "sshd", 53: "the bridge's name service", 80: "the entry", 443: "the entry", AGENT_PORT: "the agent"}
 HOST_ENDPOINTS = {"agent.host"}
 # RFC 4193 (the half that is assigned), RFC 4291 section 2.4; RFC 3849 and RFC 9637 are for books only.
 UNICAST6 = (ipaddress.IPv6Network("fd00::/8"), ipaddress.IPv6Network("2000::/3"))
@@ -172,7 +174,8 @@ class Resolved:
         daemons = [
             {
                 "name": daemon_name,
-                **daemon.model_dump(exclude={"address", "health", "ipv6"}),
+                **daemon.model_dump(exclude={"address", "health", "publish", "ipv6"}),
+                "publish": daemon.publish.as_json() if daemon.publish else None,
                 "address": str(self.address(name, daemon)),
                 **({"address6": str(address6)} if (address6 := self.address6(name, daemon)) else {}),
                 "hostname": self.hostname(name, daemon_name),
@@ -351,6 +354,12 @@ def _check_appliance(resolved: Resolved, name: str, file: YamlFile) -> list[Asrb
             )
         if daemon.health.kind == "https" and not daemon.health.path:
             errors.append(file.error("an https check needs a path", (*key, "health"), "add `path: /healthz`"))
+        if daemon.publish is not None and daemon.protocol not in ("https", "http"):
+            message = f"the entry speaks https and http to a daemon, not {daemon.protocol}"
+            errors.append(file.error(message, (*key, "publish"), "remove it, or let the daemon speak https"))
+        if daemon.publish is not None and daemon.publish.port in HOST_PORTS:
+            message = f"port {daemon.publish.port} of the host belongs to {HOST_PORTS[daemon.publish.port]}"
+            errors.append(file.error(message, (*key, "publish", "port"), "take another port"))
         for index, other in enumerate(daemon.after):
             if other not in appliance.daemons or other == daemon_name:
                 hint = f"daemons here: {', '.join(appliance.daemons)}"
@@ -379,7 +388,7 @@ def _check_appliance(resolved: Resolved, name: str, file: YamlFile) -> list[Asrb
 def _check_clashes(resolved: Resolved, files: dict[str, YamlFile]) -> list[AsrboxError]:
     errors = []
     endpoints: dict[tuple[str, str, int], str] = {}
-    published: dict[int, str] = {}
+    published: dict[str, str] = {}
     for name, appliance in resolved.appliances.items():
         for daemon_name, daemon in appliance.daemons.items():
             this = f"{daemon_name}.{name}"
@@ -393,9 +402,11 @@ def _check_clashes(resolved: Resolved, files: dict[str, YamlFile]) -> list[Asrbo
                 message = f"{endpoint[1]}:{daemon.port} belongs to {endpoints[endpoint]} already"
                 errors.append(files[name].error(message, (*key, "address"), "take another address or port"))
             endpoints.setdefault(endpoint, this)
-            if daemon.publish in published:
-                message = f"port {daemon.publish} of the host publishes {published[daemon.publish]} already"
-                errors.append(files[name].error(message, (*key, "publish"), "take another port"))
             if daemon.publish is not None:
-                published.setdefault(daemon.publish, this)
+                what = "path" if daemon.publish.path else "port"
+                place = f"{what} {daemon.publish.path or daemon.publish.port}"
+                if place in published:
+                    message = f"{place} of the host publishes {published[place]} already"
+                    errors.append(files[name].error(message, (*key, "publish", what), f"take another {what}"))
+                published.setdefault(place, this)
     return errors

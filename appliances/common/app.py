@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, Response
 
 from appliances.common import auth, failures, health, i18n, logs, security, ui
 from appliances.common.authority import Authority, RemoteAuthority
 from appliances.common.client import EndpointClient
+from appliances.common.forwarded import Forwarded
 from appliances.common.settings import Settings
 
 AUTH = "web.auth"
@@ -47,8 +48,10 @@ def make_app(
     app = Flask(import_name)
     app.config.update(
         SECRET_KEY=settings.secret("session-key"),
-        # Cookies are shared by all ports of a host name, so each appliance needs a name of its own.
+        # Cookies are shared by all of a host name, whatever port and path, so each appliance needs a name of its own;
+        # `__Host-` keeps its place at the root.
         SESSION_COOKIE_NAME=f"__Host-asrbox-{settings.appliance}",
+        SESSION_COOKIE_PATH="/",
         SESSION_COOKIE_SECURE=True,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -67,9 +70,18 @@ def make_app(
     failures.install(app)
     i18n.install(app, [Path(__file__).parent / "translations", Path(app.root_path) / "translations"])
     ui.install(app, settings, sections)
+    app.after_request(unbuffered)
+    app.wsgi_app = Forwarded(app.wsgi_app, settings.host)  # type: ignore[method-assign]
     app.register_blueprint(auth.routes)
     app.register_blueprint(health.blueprint(checks))
     return app
+
+
+def unbuffered(response: Response) -> Response:
+    """Server-sent events pass the entry one by one (nginx holds back what has no such header)."""
+    if response.mimetype == "text/event-stream":
+        response.headers["X-Accel-Buffering"] = "no"
+    return response
 
 
 def auth_answers(authority: Authority) -> health.Check:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from appliances.common.authority import Authority, LoginRefused, Person
 from appliances.common.failures import Problem
 from appliances.common.i18n import gettext as _
 from appliances.common.i18n import ngettext
-from appliances.common.security import local_path
+from appliances.common.security import here, local_path
 
 COOKIE = "__Host-asrbox"
 
@@ -114,7 +114,7 @@ def logout() -> ResponseReturnValue:
     if token:
         authority().logout(token)
     session.clear()
-    response = redirect("/login", 303)
+    response = redirect(url_for("session.login_page"), 303)
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
     return response
 
@@ -137,11 +137,14 @@ def _guarded(view: View, roles: frozenset[str]) -> View:
 def _to_login() -> Response:
     if request.headers.get("HX-Request"):
         # A fragment was asked for: the whole page has to go to the sign-in and come back to where it was.
-        here = urlsplit(request.headers.get("HX-Current-URL", ""))
-        target = local_path(here.path + (f"?{here.query}" if here.query else ""))
-        return Response("", 401, {"HX-Redirect": f"/login?next={quote(target, safe='/')}"})
-    target = request.full_path.rstrip("?") if request.method == "GET" else "/"
-    return cast(Response, redirect(f"/login?next={quote(target, safe='/')}", 303))
+        shown = urlsplit(request.headers.get("HX-Current-URL", ""))
+        target = local_path(shown.path + (f"?{shown.query}" if shown.query else ""))
+        return Response("", 401, {"HX-Redirect": _login_for(target)})
+    return cast(Response, redirect(_login_for(here()), 303))
+
+
+def _login_for(target: str) -> str:
+    return f"{url_for('session.login_page')}?next={quote(target, safe='/')}"
 
 
 def _expired(person: Person) -> bool:

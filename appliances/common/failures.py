@@ -81,7 +81,7 @@ def answer(problem: Problem) -> Response:
             "title": str(problem.title),
             "status": problem.status,
             "detail": str(problem.detail),
-            "instance": request.path,
+            "instance": request.script_root + request.path,
             "request_id": g.get("request_id"),
             **problem.extra,
         }

@@ -17,9 +17,7 @@ from appliances.common import sse
 
 _directory = Path(os.environ.get("ASRBOX_CONFIG") or "/etc/asrbox")
 _tls = _directory / "tls" / os.environ["ASRBOX_DAEMON"]
-_outside = Path(f"{_tls}.outside.pem")
 _given = json.loads((_directory / "appliance.json").read_text(encoding="utf-8"))
-_inside = "." + _given["domain"]
 _addresses = [os.environ["ASRBOX_ADDRESS"], *os.environ.get("ASRBOX_ADDRESS6", "").split()]
 
 bind = [f"{f'[{one}]' if ':' in one else one}:{os.environ['ASRBOX_PORT']}" for one in _addresses]
@@ -38,7 +36,7 @@ keepalive = 5
 worker_tmp_dir = "/dev/shm"  # the heartbeat file must not wait for a disk
 control_socket_disable = True  # systemd starts and stops; nothing else should be able to
 
-forwarded_allow_ips = ""  # TLS ends here: no proxy stands in front whose headers could be believed
+forwarded_allow_ips = ""  # what the entry says is believed by appliances/common/forwarded.py, not here
 accesslog = None  # the app writes one JSON line per request itself
 logconfig_dict: dict[str, Any] = {
     "version": 1,
@@ -56,20 +54,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def ssl_context(config: Any, default_ssl_context_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """TLS 1.2 and newer only. Who calls by a name of the own network is shown the own CA's certificate; who comes by
-    another name or an address, as browsers do, the one that people have brought, if they have. gunicorn asks for every
-    connection.
-    """
+    """TLS 1.2 and newer only."""
     context = default_ssl_context_factory()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if _outside.exists():
-        brought = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        brought.minimum_version = ssl.TLSVersion.TLSv1_2
-        brought.load_cert_chain(_outside)
-
-        def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _context: ssl.SSLContext) -> None:
-            if name is None or not name.endswith(_inside):
-                connection.context = brought
-
-        context.sni_callback = choose
     return context

@@ -1,4 +1,7 @@
-"""Headers of every answer, and the protection of forms against being sent by another site."""
+"""Headers of every answer, and the protection of forms against being sent by another site.
+
+Strict-Transport-Security is not among them: the entry knows whose certificate it shows, and sends it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,6 @@ def content_policy(style_nonce: str = "") -> str:
 
 HEADERS = {
     "Content-Security-Policy": content_policy(),
-    "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -53,7 +55,7 @@ def csrf_token() -> str:
 
 def install(app: Flask) -> None:
     """Headers on every answer; changing requests outside /api/ need the token of the page they come from."""
-    app.jinja_env.globals["csrf_token"] = csrf_token
+    app.jinja_env.globals.update(csrf_token=csrf_token, home=home, here=here)
 
     @app.before_request
     def refuse_foreign_forms() -> None:
@@ -79,8 +81,19 @@ def install(app: Flask) -> None:
         return response
 
 
-def local_path(target: str | None, default: str = "/") -> str:
-    """`target` when it is a path on this very site, else `default`: no redirect may lead elsewhere."""
+def home() -> str:
+    """The first page of this appliance, as a path of the site: the host shows all appliances below one name."""
+    return f"{request.script_root}/"
+
+
+def here() -> str:
+    """The page that is asked for, as a path of the site to come back to; `home()` where a form was sent."""
+    return request.script_root + request.full_path.rstrip("?") if request.method == "GET" else home()
+
+
+def local_path(target: str | None) -> str:
+    """`target` when it is a path on this very site, else `home()`: no redirect may lead elsewhere."""
+    default = home()
     if not target or not target.startswith("/") or target.startswith("//"):
         return default
     if "\\" in target or any(ord(character) < 0x20 or ord(character) == 0x7F for character in target):
@@ -90,6 +103,8 @@ def local_path(target: str | None, default: str = "/") -> str:
 
 
 def _same_origin() -> bool:
-    """Ports of one host name share cookies, so the origin is compared with its port."""
+    """Ports of one host name share cookies, so the origin is compared with its port. All appliances behind the entry
+    are one origin: the token of the form is what tells them apart.
+    """
     origin = request.headers.get("Origin")
     return origin is None or urlsplit(origin).netloc == request.host

@@ -63,8 +63,9 @@ class ApplianceFile(BaseModel):
     domain: str
     daemons: dict[str, Endpoint]
     endpoints: dict[str, Endpoint]
-    published: dict[str, int]
+    published: dict[str, str]
     titles: dict[str, dict[str, str]] = {}
+    host: str | None = None
 
 
 class ServiceToken(BaseModel):
@@ -84,8 +85,9 @@ class Settings:
     domain: str
     daemons: dict[str, Endpoint]
     endpoints: dict[str, Endpoint]
-    published: dict[str, int] = field(default_factory=dict)
+    published: dict[str, str] = field(default_factory=dict)  # appliance → its path behind the entry
     titles: dict[str, dict[str, str]] = field(default_factory=dict)
+    host: str | None = None  # the host's address on the bridge, from which the entry calls
 
     @classmethod
     def load(cls, directory: Path | None = None) -> Settings:
@@ -101,6 +103,7 @@ class Settings:
             read.endpoints,
             read.published,
             read.titles,
+            read.host,
         )
 
     def value(self, key: str) -> Any:

@@ -45,11 +45,11 @@ PAGES = {
         },
     ),
     "auth": (
-        "https://127.0.0.1:8441/",
+        "https://127.0.0.1/auth/",
         {"profile": "profile", "sessions": "sessions", "tokens": "tokens", "journal": "journal"},
     ),
     "billing": (
-        "https://127.0.0.1:8442/",
+        "https://127.0.0.1/billing/",
         {
             "subscribers": "",
             "new": "subscribers/new",

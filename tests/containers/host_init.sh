@@ -1,6 +1,7 @@
 #!/bin/sh
 # PID 1 of a test host. Started in its own mount, network, pid and uts namespace; puts an overlay over the host tree $1,
-# with what has to last in the folder $2, enters it and waits. Whatever it mounts ends with it.
+# with what has to last in the folder $2, enters it and waits. $3 stands in for systemctl: there is no systemd.
+# Whatever it mounts ends with it.
 set -e
 tree=$1
 state=$2
@@ -19,6 +20,7 @@ mount --bind "$state/incus" "$root/var/lib/incus"
 mount --bind "$state/asrbox" "$root/var/lib/asrbox"
 mount --bind "$state/etc" "$root/etc/asrbox"
 mount --bind "$state/run" "$root/run"
+mount --bind "$3" "$root/usr/bin/systemctl"
 ip link set lo up
 
 # User namespaces are refused in a chroot, hence pivot_root.

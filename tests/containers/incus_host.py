@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 INIT = Path(__file__).with_name("host_init.sh")
+SYSTEMCTL = Path(__file__).parents[1] / "entry_unit.sh"
 NO_NETWORK = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
 PATH = "/usr/libexec/incus:/opt/asrbox/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON = "/opt/asrbox/bin/python"
@@ -68,11 +69,14 @@ class IncusHost:
             (self._state / "run" / folder).mkdir()
         unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
         log = (self._state / "init.log").open("ab")
-        process = subprocess.Popen([*unshare, "sh", str(INIT), self._tree, self._state], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*unshare, "sh", str(INIT), self._tree, self._state, SYSTEMCTL], stdout=log, stderr=log
+        )
         self._init = Inside(process, _only_child(process.pid))
         _until((self._state / "run/entered").exists, 30, "the test host does not start: see init.log")
         self._lxcfs = self._spawn(["lxcfs", "/var/lib/lxcfs"], "lxcfs.log", {})
         self.start_incus()
+        self.run(["systemctl", "restart", "asrbox-entry.service"])  # systemd would: the unit is enabled
 
     def start_incus(self) -> None:
         self._incus = self._spawn(["/usr/libexec/incus/incusd", "--group", "root"], "incusd.log", NO_NETWORK)

@@ -32,7 +32,16 @@ TRIES = (
         "asrctl check",
         says=tuple(
             rf"ok +{name} "
-            for name in ("disk", "memory", "storage pool", "firewall", "routes", "certificate authority", "auth.web")
+            for name in (
+                "disk",
+                "memory",
+                "storage pool",
+                "firewall",
+                "routes",
+                "certificate authority",
+                "entry",
+                "auth.web",
+            )
         ),
     ),
     Try("asrctl usage", says=("APPLIANCE +MEMORY +PROCESSORS +PROCESSES", r"auth .* of 384 MiB .* of 1 .* of 200")),
@@ -85,6 +94,10 @@ TRIES = (
     Try("asrctl certificate install fullchain.pem privkey.pem", says=("Browsers see the certificate for isp.example",)),
     Try("asrctl certificate", says=("isp.example", r"valid until 20\d\d-")),
     Try("asrctl certificate remove", says=("the CA of this host signs",)),
+    Try("asrctl client-certificate issue payments --days 365", says=("^payments.p12: ", r"^Password: +\S+$")),
+    Try("asrctl client-certificate issue payments", code=1, says=("payments.p12 is there already",)),
+    Try("asrctl client-certificate list", says=(r"^NAME +SERIAL", r"^payments +[0-9a-f]+ ")),
+    Try("asrctl client-certificate revoke payments", says=("^payments, serial [0-9a-f]+: revoked$",)),
     Try("asrctl operations", says=("STARTED +ACTION +TARGET +BY +STATUS", "configure +base +root +done")),
     Try("asrctl operations --json", says=('"author": "root"',)),
     Try("asrctl audit --who root --kind settings", says=("ENTRY +TIME", "root +settings: configure")),
@@ -107,6 +120,7 @@ TRIES = (
 NOT_RUN = {
     "systemctl status asrbox-agent": "systemd does not run in the host of the tests",
     "systemctl status incus.socket incus.service": "systemd does not run in the host of the tests",
+    "journalctl -u asrbox-entry": "systemd does not run in the host of the tests",
     "journalctl -u asrbox-agent": "systemd does not run in the host of the tests",
     "networkctl reload": "systemd does not run in the host of the tests",
     "timedatectl set-time '2026-11-23 12:00'": "its clock is that of this machine",

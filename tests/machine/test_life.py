@@ -21,7 +21,7 @@ from tests.machine.conftest import DISK_SIZE, INSTALLER_PHASES, Installed
 pytestmark = pytest.mark.timeout(box.WHOLE)
 
 BASE = f"https://{box.ADDRESS}/"
-BILLING = f"https://{box.ADDRESS}:8442/"
+BILLING = f"https://{box.ADDRESS}/billing/"
 SUBSCRIBER = {"contract": "2026-0042", "name": "Иванова Анна Сергеевна", "phone": "+79161234567"}
 PASSWORD = r"as administrator with the password (\S+) and change it"
 
@@ -135,9 +135,9 @@ def test_what_the_appliances_use_is_measured(day: Day) -> None:
 
 
 def test_every_published_page_answers_with_a_certificate_of_the_machine(day: Day) -> None:
-    for port in box.PORTS:
-        answer = box.get(port, "/healthz", day.authority)
-        assert (port, answer.status, answer.json()["status"]) == (port, 200, "ok")
+    for path in box.PUBLISHED:
+        answer = box.get(f"{path}healthz", day.authority)
+        assert (path, answer.status, answer.json()["status"]) == (path, 200, "ok")
 
 
 def test_web_and_firebird_have_addresses_of_their_own(day: Day) -> None:

@@ -34,9 +34,9 @@ def machine(built_el: Built, logs: Path, tmp_path_factory: pytest.TempPathFactor
 
 def test_every_published_page_answers(machine: Machine) -> None:
     authority = box.as_root(machine, "cat /var/lib/asrbox/ca/ca.crt")
-    for port in box.PORTS:
-        answer = box.get(port, "/healthz", authority)
-        assert (port, answer.status, answer.json()["status"]) == (port, 200, "ok")
+    for path in box.PUBLISHED:
+        answer = box.get(f"{path}healthz", authority)
+        assert (path, answer.status, answer.json()["status"]) == (path, 200, "ok")
 
 
 def test_it_runs_the_three_appliances_says_what_it_is_and_has_rpms_package_database(machine: Machine) -> None:

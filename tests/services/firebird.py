@@ -165,6 +165,7 @@ def appliance_json(address: str, web: tuple[str, int], authority: tuple[str, int
             "domain": "asrbox.internal",
             "daemons": daemons,
             "endpoints": endpoints,
-            "published": {"base": 443, "auth": 8441, "asr_billing": 8442},
+            "published": {"base": "/", "auth": "/auth", "asr_billing": "/billing"},
+            "host": "198.18.80.1",
         }
     )

@@ -79,9 +79,23 @@ MISTAKES = [
     (BILLING, "    address: 3\n    port: 443", "    address: 2\n    port: 3050",
      "appliance.yaml:{+0}: daemons.web.address: 198.18.83.2:3050 belongs to firebird.asr_billing already\n"
      "  hint: take another address or port"),
-    (BILLING, "    publish: 8442", "    publish: 8441",
-     "appliance.yaml:{+0}: daemons.web.publish: port 8441 of the host publishes web.auth already\n"
+    (BILLING, "    publish: {path: /billing}", "    publish: {path: /auth}",
+     "appliance.yaml:{+0}: daemons.web.publish.path: path /auth of the host publishes web.auth already\n"
+     "  hint: take another path"),
+    (BILLING, "    publish: {path: /billing}", "    publish: 8442",
+     "appliance.yaml:{+0}: daemons.web.publish: a path or a port is expected, {path: /name} or {port: 8442}, not 8442"),
+    (BILLING, "    publish: {path: /billing}", "    publish: {port: 8443}",
+     "appliance.yaml:{+0}: daemons.web.publish.port: port 8443 of the host belongs to the agent\n"
      "  hint: take another port"),
+    (BILLING, "    publish: {path: /billing}", "    publish: {path: /a/b}",
+     "appliance.yaml:{+0}: daemons.web.publish.path: string should match pattern"),
+    (BILLING, "    publish: {path: /billing}", "    publish: {path: /billing, port: 9443}",
+     "appliance.yaml:{+0}: daemons.web.publish: a daemon is published by either `path` or `port`"),
+    (BILLING, "    publish: {path: /billing}", "    publish: {path: /billing, client_certificate: required}",
+     "appliance.yaml:{+0}: daemons.web.publish: client certificates need a `port`: all that have a `path` share one"),
+    (BILLING, "    critical: true", "    publish: {port: 3050}\n    critical: true",
+     "appliance.yaml:{+0}: daemons.firebird.publish: the entry speaks https and http to a daemon, not tcp\n"
+     "  hint: remove it, or let the daemon speak https"),
     (BILLING, "    after: [firebird]", "    after: [postgres]",
      "appliance.yaml:{+0}: daemons.web.after.0: there is no other daemon 'postgres'\n"
      "  hint: daemons here: firebird, web"),
@@ -181,13 +195,30 @@ def test_a_fourth_appliance_needs_only_its_folder_and_role(project: Project) -> 
     folder = project.root / "appliances/warehouse"
     folder.mkdir()
     auth = (project.root / "appliances/auth/appliance.yaml").read_text()
-    (folder / "appliance.yaml").write_text(auth.replace("auth", "warehouse").replace("publish: 8441", "publish: 8449"))
+    (folder / "appliance.yaml").write_text(auth.replace("auth", "warehouse"))
     (project.root / "roles/warehouse/tasks").mkdir(parents=True)
     (project.root / "roles/warehouse/tasks/main.yml").write_text("[]\n")
     spoil(project, DISTRO, "  asr_billing: 3", "  asr_billing: 3\n  warehouse: 4")
     resolved = load(project)
     assert str(resolved.address("warehouse", resolved.appliances["warehouse"].daemons["web"])) == "198.18.84.2"
     assert "web.warehouse.asrbox.internal" in table(resolved)
+
+
+def test_two_daemons_cannot_have_one_outside_port(project: Project) -> None:
+    spoil(project, BILLING, "    publish: {path: /billing}", "    publish: {port: 9443, client_certificate: required}")
+    spoil(project, "appliances/auth/appliance.yaml", "    publish: {path: /auth}", "    publish: {port: 9443}")
+    with pytest.raises(AsrboxError, match="publish.port: port 9443 of the host publishes web.* already"):
+        load(project)
+
+
+def test_the_resolved_distribution_says_where_a_daemon_is_published(project: Project) -> None:
+    spoil(project, BILLING, "    publish: {path: /billing}", "    publish: {port: 9443, client_certificate: required}")
+    told = {one["name"]: one["daemons"][-1]["publish"] for one in load(project).as_json()["appliances"]}
+    assert told == {
+        "base": {"path": "/"},
+        "auth": {"path": "/auth"},
+        "asr_billing": {"port": 9443, "client_certificate": "required"},
+    }
 
 
 def test_sizes_are_exact() -> None:

@@ -22,7 +22,9 @@ from appliances.base.agent import (
     audit,
     channels,
     checks,
+    clientcerts,
     converge,
+    entry,
     firewall,
     journal,
     machine,
@@ -38,7 +40,7 @@ from appliances.base.agent.board import Board
 from appliances.base.agent.clock import Clock
 from appliances.base.agent.console import Console
 from appliances.base.agent.courier import Courier
-from appliances.base.agent.distribution import Appliance, Distribution, load_distribution
+from appliances.base.agent.distribution import Appliance, Distribution, PublishedPort, load_distribution
 from appliances.base.agent.errors import AgentError, WrongSettings, of_disk
 from appliances.base.agent.events import Events
 from appliances.base.agent.held import Held
@@ -435,10 +437,13 @@ class Agent:
             for one in firewall.passes(shipped)
         ]
         published = [
-            {"port": daemon.publish, "endpoint": f"{daemon.name}.{owner.name}"}
-            for owner in shipped.appliances
-            for daemon in owner.daemons
-            if daemon.publish is not None
+            {
+                "port": one.at.port if isinstance(one.at, PublishedPort) else entry.HTTPS,
+                "path": None if isinstance(one.at, PublishedPort) else one.at.path,
+                "client_certificate": isinstance(one.at, PublishedPort) and one.at.client_certificate == "required",
+                "endpoint": one.endpoint,
+            }
+            for one in shipped.published()
         ]
         return {
             "range": str(network.range),
@@ -476,6 +481,30 @@ class Agent:
         self._paths.outside_certificate.unlink(missing_ok=True)
         self._wake.set()
         return self.certificate()
+
+    def client_certificates(self) -> list[dict[str, Any]]:
+        """Those that this host has issued for published ports, the newest first."""
+        return [one.model_dump() for one in self._clients().listed()]
+
+    def issue_client_certificate(self, name: str, days: int, author: str) -> dict[str, Any]:
+        """A new one with its key, which is not kept. Raises AgentError."""
+        bundle = self._clients().issue(name, days, author)
+        self._write_client_down("client issue", bundle.issued, author)
+        return {**bundle.issued.model_dump(), **bundle.model_dump(exclude={"issued"})}
+
+    def revoke_client_certificate(self, name: str, author: str) -> list[dict[str, Any]]:
+        """Those of that name, or the one with that serial, are refused from the next round on. Raises AgentError."""
+        revoked = self._clients().revoke(name)
+        for one in revoked:
+            self._write_client_down("client revoke", one, author)
+        self._wake.set()
+        return [one.model_dump() for one in revoked]
+
+    def _write_client_down(self, what: str, one: clientcerts.ClientCertificate, author: str) -> None:
+        self.record(author, "certificate", "", what, {"name": one.name, "serial": one.serial, "ends": one.ends_at})
+
+    def _clients(self) -> clientcerts.ClientCertificates:
+        return converge.client_certificates(self._paths, load_distribution(self._paths.distribution))
 
     def usage(self) -> list[dict[str, Any]]:
         """Per appliance its limits and the samples of the last two hours."""

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
 from appliances.base.agent import hostapi, live
 from appliances.base.agent.audit import KINDS, Wanted
+from appliances.base.agent.clientcerts import USUAL_DAYS
 from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.terminals import NoTerminal, TerminalEnded, TooManyTerminals
@@ -50,6 +51,9 @@ class Backend(live.Backend, Protocol):
     def certificate(self) -> dict[str, Any]: ...
     def bring_certificate(self, chain: str, key: str) -> dict[str, Any]: ...
     def drop_certificate(self) -> dict[str, Any]: ...
+    def client_certificates(self) -> list[dict[str, Any]]: ...
+    def issue_client_certificate(self, name: str, days: int, author: str) -> dict[str, Any]: ...
+    def revoke_client_certificate(self, name: str, author: str) -> list[dict[str, Any]]: ...
     def usage(self) -> list[dict[str, Any]]: ...
     def try_alarms(self) -> list[str]: ...
     def plan(self) -> dict[str, Any]: ...
@@ -121,6 +125,22 @@ def create_app(agent: Backend, verifier: Verifier | None, stream_life: float = s
     def drop_certificate() -> Response:
         return jsonify(agent.drop_certificate())
 
+    @app.get("/api/v1/client-certificates")
+    def client_certificates() -> Response:
+        return jsonify(agent.client_certificates())
+
+    @app.post("/api/v1/client-certificates")
+    def issue_client_certificate() -> tuple[Response, int]:
+        given = request.get_json(silent=True)
+        name, days = (given.get("name"), given.get("days", USUAL_DAYS)) if isinstance(given, dict) else (None, None)
+        if not isinstance(name, str) or not isinstance(days, int) or isinstance(days, bool):
+            raise AgentError('expected {"name": "…", "days": 365}')
+        return jsonify(agent.issue_client_certificate(name, days, _author())), 201
+
+    @app.delete("/api/v1/client-certificates/<name>")
+    def revoke_client_certificate(name: str) -> Response:
+        return jsonify(agent.revoke_client_certificate(name, _author()))
+
     @app.get("/api/v1/usage")
     def usage() -> Response:
         return jsonify(agent.usage())
@@ -191,8 +211,8 @@ def create_app(agent: Backend, verifier: Verifier | None, stream_life: float = s
         """Whatever changes something and is no operation goes into the journal, also what was added after this."""
         if request.method in ("GET", "HEAD", "OPTIONS") or response.status_code >= 300 or not response.is_json:
             return response
-        if request.path.startswith("/api/v1/host/"):
-            return response  # it writes down itself what was before
+        if request.path.startswith(("/api/v1/host/", "/api/v1/client-certificates")):
+            return response  # they write down themselves what was before, and no keys
         answer = response.get_json()
         if isinstance(answer, dict) and "operation" in answer:
             return response

@@ -99,6 +99,10 @@ class Board:
         with self._lock:
             return next((one for one in self._status.appliances if one.name == name), None)
 
+    def appliances(self) -> list[ApplianceStatus]:
+        with self._lock:
+            return list(self._status.appliances)
+
     def read(self) -> dict[str, Any]:
         with self._lock:
             return asdict(self._status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_address
 from pathlib import Path
@@ -56,6 +56,45 @@ class Authority:
     def fingerprint(self) -> str:
         """SHA-256 of the CA certificate as browsers show it: pairs of hex digits with colons."""
         return self.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+    @property
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        return self._key.public_key()
+
+    def sign_client(self, key: ec.EllipticCurvePublicKey, name: str, days: int) -> x509.Certificate:
+        """A certificate with which somebody who holds that key is known to servers as CN=`name`."""
+        begin = max(self.certificate.not_valid_before_utc, self.now - CLOCK_SKEW)
+        end = min(self.certificate.not_valid_after_utc, self.now + datetime.timedelta(days=days))
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(self.certificate.subject)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begin)
+            .not_valid_after(end.replace(microsecond=0))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.public_key), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def sign_revoked(self, revoked: Mapping[int, datetime.datetime], days: int) -> bytes:
+        """The list of revoked certificates (serial number → since when), valid for `days`, as PEM."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(self.now - CLOCK_SKEW)
+            .next_update(self.now + datetime.timedelta(days=days))
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.public_key), critical=False)
+            .add_extension(x509.CRLNumber(int(self.now.timestamp())), critical=False)
+        )
+        for serial, since in sorted(revoked.items()):
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def ensure(
         self,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 
-from appliances.base.agent import firewall, machine, outsidecert, routes
+from appliances.base.agent import entryservice, firewall, machine, outsidecert, routes
 from appliances.base.agent.board import WELL_ENOUGH
 from appliances.base.agent.clock import Clock, judge
-from appliances.base.agent.distribution import Network, load_distribution
+from appliances.base.agent.distribution import Network, PublishedPort, load_distribution
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
@@ -29,7 +30,7 @@ RENEWED = datetime.timedelta(days=14)  # a certificate that somebody renews has 
 def run_all(status: dict[str, Any], paths: Paths, incus: Incus, network: Network, clock: Clock) -> list[dict[str, Any]]:
     """`[{name, ok, detail}]`: what the host needs, then every daemon that should run."""
     found = [_agent(status), *_disk(paths), _memory(), *_storage(incus), _clock(paths, clock), _authority(paths)]
-    found += [*_outside(paths), _firewall(), _routes(network)]
+    found += [*_outside(paths), _entry(paths), _firewall(), _routes(network)]
     for appliance in status["appliances"]:
         if appliance["state"] == "disabled":
             continue
@@ -125,6 +126,28 @@ def _outside(paths: Paths) -> list[dict[str, Any]]:
         return []
     left = shown.ends - datetime.datetime.now(datetime.UTC)
     return [_check(name, left > RENEWED, f"for {', '.join(shown.names)}, valid until {shown.ends:%Y-%m-%d}")]
+
+
+def _entry(paths: Paths, address: str = entryservice.LOOPBACK) -> dict[str, Any]:
+    """Whether the entry answers, with the configuration that was meant for it, on every port that is published."""
+    wanted, answered = entryservice.current(paths), entryservice.asked(address)
+    if answered is None or answered != wanted:
+        return _check("entry", False, f"{entryservice.silence(answered)}; see: journalctl -u asrbox-entry")
+    published = load_distribution(paths.distribution).published()
+    closed = [
+        one.place for one in published if isinstance(one.at, PublishedPort) and not _listens(address, one.at.port)
+    ]
+    if closed:
+        return _check("entry", False, f"nobody listens on port {', '.join(closed)}")
+    return _check("entry", True, f"shows {', '.join(one.place for one in published)}")
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), entryservice.ANSWER).close()
+    except OSError:
+        return False
+    return True
 
 
 def _firewall() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import jinja2
 
 from appliances.base.agent import files
 from appliances.base.agent.board import Board
-from appliances.base.agent.distribution import Distribution
+from appliances.base.agent.distribution import Distribution, PublishedPath
 from appliances.base.agent.outside import Outside, url
 
 PREFIX = "asrbox-agent:"  # builder/machine.py waits for lines that begin so
@@ -52,10 +52,9 @@ class Console:
 def issue_text(distribution: Distribution, status: dict[str, Any], outside: Outside, password: str | None) -> str:
     """The issue text. A backslash is doubled, since agetty would take it for an escape."""
     links = [
-        (daemon.publish, appliance.title["en"])
-        for appliance in distribution.appliances
-        for daemon in appliance.daemons
-        if daemon.publish is not None and daemon.protocol == "https"
+        (one.at.path, one.appliance.title["en"])
+        for one in distribution.published()
+        if isinstance(one.at, PublishedPath)
     ]
     environment = jinja2.Environment(  # noqa: S701
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -65,7 +64,7 @@ def issue_text(distribution: Distribution, status: dict[str, Any], outside: Outs
         version=distribution.version,
         status=status,
         hostname=outside.hostname,
-        pages=[(url(address, port), title) for port, title in sorted(links) for address in outside.addresses[:1]],
+        pages=[(url(address, path), title) for path, title in links for address in outside.addresses[:1]],
         password=password,
     )
     return text.replace("\\", "\\\\")

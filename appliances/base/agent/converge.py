@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +17,10 @@ from flask import Flask
 from appliances.base.agent import (
     abilities,
     ca,
+    clientcerts,
     distribution,
+    entry,
+    entryservice,
     execute,
     files,
     firewall,
@@ -101,6 +105,7 @@ class Convergence:
         self._abilities: instances.HostAbilities | None = None
         self._backoff = Backoff()
         self._firewall = firewall.Firewall()
+        self._entry = entryservice.EntryService(paths, say)
         self._began = time.monotonic()
         self._steps = PREPARED
         self._prepared = False
@@ -114,8 +119,10 @@ class Convergence:
         self._board.introduce(intent.distribution)
         ipv6.refuse(intent.distribution.network)
         self._prepare_progress(0, "making secrets and the certificate authority")
-        renderer, renewed = self._prepare(intent)
+        seen = outside.look(intent.distribution.network.bridge)
+        renderer, renewed = self._prepare(intent, seen)
         self._prepare_progress(1, "setting Incus up")
+        open_outside = self._open(intent, renderer.authority, seen)
         self._set_up_incus(intent, renderer)
         if not self._prepared:
             self._incus.wait_idle(INCUS_IDLE)
@@ -129,8 +136,8 @@ class Convergence:
         watch = self._watch()
         started = {one.appliance for one in actions if isinstance(one, reconcile.StartInstance)}
         self._reload(intent, watch, renewed, actual, started - self.failures.keys())
-        healthy = self._look_at_all(intent, watch)
-        self._console.show(intent.distribution, renderer.outside, self._password(intent.distribution))
+        healthy = self._look_at_all(intent, watch, open_outside)
+        self._console.show(intent.distribution, seen, self._password(intent.distribution))
         return healthy
 
     def _watch(self) -> Watch:
@@ -152,20 +159,33 @@ class Convergence:
 
     # preparing ------------------------------------------------------------------------------------------------
 
-    def _prepare(self, intent: Intent) -> tuple[runtime.Renderer, dict[str, set[str]]]:
+    def _prepare(self, intent: Intent, seen: outside.Outside) -> tuple[runtime.Renderer, dict[str, set[str]]]:
         """Secrets, CA, tokens, runtime folders; returns the renderer and the renewed daemons by appliance."""
         paths, shipped = self._paths, intent.distribution
         for folder in (paths.var, paths.runtime):
             files.folder(folder, mode=0o711)
         files.folder(paths.state, mode=0o700)
         released = datetime.date.fromisoformat(shipped.released)
-        seen = outside.look(shipped.network.bridge)
         title = f"{shipped.title['en']} CA of {seen.hostname}"
         authority = ca.Authority(paths.ca, title, released, datetime.datetime.now(datetime.UTC))
         known = tokens.ensure_all(paths.tokens, shipped)
-        renderer = runtime.Renderer(paths, shipped, authority, seen, known, self._owner_base())
+        renderer = runtime.Renderer(paths, shipped, authority, known, self._owner_base())
         renewed = {one.name: renderer.render(one, intent.plan.settings(one)) for one in shipped.appliances}
         return renderer, renewed
+
+    def _open(self, intent: Intent, authority: ca.Authority, seen: outside.Outside) -> bool:
+        """What is published, at the entry; whether it answers there. That it cannot be stops nothing else."""
+        shipped = intent.distribution
+        try:
+            self._entry.show(shipped, self._board.appliances())
+            clients = {}
+            if entry.wants_client_certificates(shipped):
+                clients = client_certificates(self._paths, shipped).for_the_entry()
+            return self._entry.ensure(shipped, authority, seen, clients)
+        except AgentError as error:
+            self.failures[error.appliance] = error
+            self._say(error.sentence())
+            return False
 
     def _owner_base(self) -> int:
         """First host id of the containers' id map, where the kernel cannot shift owners; else 0."""
@@ -302,23 +322,26 @@ class Convergence:
 
     # looking --------------------------------------------------------------------------------------------------
 
-    def _look_at_all(self, intent: Intent, watch: Watch) -> bool:
+    def _look_at_all(self, intent: Intent, watch: Watch, open_outside: bool) -> bool:
         waiting: list[Appliance] = []
         for appliance in intent.distribution.start_order():
             if not watch.look(appliance, intent.plan):
                 waiting.append(appliance)
             if appliance.name in self.failures:
                 self._show_failure(appliance, intent.plan, self.failures[appliance.name])
+        self._entry.show(intent.distribution, self._board.appliances())
         if self.failures:
             raise next(iter(self.failures.values()))
         total = len(intent.distribution.appliances)
         if waiting:
             self._progress(self._steps - len(waiting), f"waiting for {', '.join(one.name for one in waiting)}")
+        elif not open_outside:
+            self._progress(self._steps, "waiting for the entry")
         elif not self.ready:
             self._become_ready(intent)
         else:
             self._board.progress("running", total, total, "all appliances are healthy")
-        return not waiting
+        return open_outside and not waiting
 
     def _show_failure(self, appliance: Appliance, plan: Plan, error: AgentError) -> None:
         before = self._board.appliance(appliance.name)
@@ -383,6 +406,18 @@ class Convergence:
                 files.write(marker, "")
                 return None
         return secretstore.once(self._paths.secrets / owners[0].name / secretstore.ADMINISTRATOR, readable=True)
+
+
+def client_certificates(paths: Paths, shipped: Distribution) -> clientcerts.ClientCertificates:
+    """Those of this host; their CA is made when it is first needed."""
+
+    def authority() -> ca.Authority:
+        title = f"{shipped.title['en']} clients of {socket.gethostname()}"
+        released = datetime.date.fromisoformat(shipped.released)
+        files.folder(paths.ca, mode=0o700)
+        return ca.Authority(paths.client_authority, title, released, datetime.datetime.now(datetime.UTC))
+
+    return clientcerts.ClientCertificates(paths.client_authority, authority)
 
 
 def id_base(subuid: Path) -> int:

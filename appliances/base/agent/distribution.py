@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -57,6 +58,24 @@ class Health(_Model):
     path: str = "/healthz"
 
 
+class PublishedPath(_Model):
+    """A web UI behind the entry: `path` is / or one word such as /billing."""
+
+    path: Annotated[str, Field(pattern=r"^/([a-z0-9][a-z0-9-]*)?$")]
+
+    @property
+    def prefix(self) -> str:
+        """What the entry takes off before the daemon sees a path: "/billing", "" for the root."""
+        return self.path.rstrip("/")
+
+
+class PublishedPort(_Model):
+    """An outside port of its own, on which TLS ends at the entry."""
+
+    port: Port
+    client_certificate: Literal["required", "none"] = "none"
+
+
 class Daemon(_Model):
     name: str
     unit: str
@@ -68,7 +87,7 @@ class Daemon(_Model):
     hostname: str
     after: list[str] = []
     health: Health
-    publish: Port | None = None
+    publish: PublishedPath | PublishedPort | None = None
     critical: bool = False  # when it stays broken, its appliance goes into safe mode
 
     @property
@@ -130,6 +149,24 @@ class Appliance(_Model):
         raise UnknownName(f"has no setting {key!r}", appliance=self.name, hint=f"it has: {known}")
 
 
+@dataclass(frozen=True)
+class Published:
+    """A daemon that the outside world finds, and where."""
+
+    appliance: Appliance
+    daemon: Daemon
+    at: PublishedPath | PublishedPort
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.daemon.name}.{self.appliance.name}"
+
+    @property
+    def place(self) -> str:
+        """Path or port, as people write it."""
+        return self.at.path if isinstance(self.at, PublishedPath) else str(self.at.port)
+
+
 class Install(_Model):
     volume_group: str
     pool: str
@@ -169,6 +206,18 @@ class Distribution(_Model):
         daemon, _, appliance = endpoint.partition(".")
         owner = self.appliance(appliance)
         return owner, owner.daemon(daemon)
+
+    def published(self) -> list[Published]:
+        """All that the outside world finds: paths in their order, then ports."""
+        found = [
+            Published(appliance, daemon, daemon.publish)
+            for appliance in self.appliances
+            for daemon in appliance.daemons
+            if daemon.publish is not None
+        ]
+        paths = [one for one in found if isinstance(one.at, PublishedPath)]
+        ports = [one for one in found if isinstance(one.at, PublishedPort)]
+        return sorted(paths, key=lambda one: one.place) + sorted(ports, key=lambda one: int(one.place))
 
     def providers(self, appliance: Appliance) -> list[str]:
         """Names of the appliances whose endpoints this one consumes."""

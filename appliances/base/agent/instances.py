@@ -16,7 +16,7 @@ APPLIANCE = "user.asrbox.appliance"  # whose container this is
 ADDRESSES = "user.asrbox.addresses"  # read by the image's network template at each start
 COMPLETE = "user.asrbox.image"  # fingerprint; written last, so a container without it is half made
 VOLUME_DEVICE = "volume-"
-PUBLISH_DEVICE = "publish-"
+PUBLISH_DEVICE = "publish-"  # an outside port of the container's own, as releases before the entry had it
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,4 @@ def _devices(
             "source": f"{appliance.instance}-{volume.name}",
             "path": volume.path,
         }
-    for daemon in appliance.daemons:
-        if daemon.publish is not None:
-            devices[PUBLISH_DEVICE + daemon.name] = {
-                "type": "proxy",
-                "bind": "host",
-                "listen": f"tcp:0.0.0.0:{daemon.publish}",
-                "connect": f"tcp:{daemon.address}:{daemon.port}",
-            }
     return devices

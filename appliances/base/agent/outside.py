@@ -44,7 +44,7 @@ def addresses_of(links: list[dict[str, Any]], bridge: str) -> tuple[str, ...]:
     return tuple(address for _, address in sorted(found, key=lambda one: one[0]))
 
 
-def url(address: str, port: int) -> str:
-    """The https address of a page; IPv6 in brackets, 443 left out."""
+def url(address: str, path: str) -> str:
+    """The https address of what is published at `path`; IPv6 in brackets."""
     host = f"[{address}]" if ":" in address else address
-    return f"https://{host}/" if port == 443 else f"https://{host}:{port}/"
+    return f"https://{host}{path.rstrip('/')}/"

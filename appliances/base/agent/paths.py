@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ASRBOX_GID = 900  # group asrbox, the same number in every container
+ENTRY_GID = 901  # group (and user) asrbox-entry of the host, as which nginx runs
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,31 @@ class Paths:
     def outside_certificate(self) -> Path:
         """Key and chain that people have brought for the published pages, if they have."""
         return self.ca / "outside.pem"
+
+    @property
+    def client_authority(self) -> Path:
+        """The CA for client certificates of published ports, and the list of what it has issued."""
+        return self.ca / "clients"
+
+    @property
+    def entry(self) -> Path:
+        """What nginx, the host's one TLS entry, reads: configuration, keys, pages."""
+        return self.var / "entry"
+
+    @property
+    def entry_pages(self) -> Path:
+        """What browsers see while an appliance does not answer."""
+        return self.entry / "pages"
+
+    @property
+    def entry_state(self) -> Path:
+        """Where nginx keeps what passes: long bodies."""
+        return self.root / "var/lib/asrbox-entry"
+
+    @property
+    def challenges(self) -> Path:
+        """Answers to ACME's HTTP challenges; the entry serves them at /.well-known/acme-challenge/ on port 80."""
+        return self.var / "acme/challenges"
 
     @property
     def runtime(self) -> Path:

@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from appliances.base.agent import ca, files, secretstore, tokens
-from appliances.base.agent.distribution import AGENT_ENDPOINT, AGENT_PORT, Appliance, Daemon, Distribution
-from appliances.base.agent.outside import Outside
+from appliances.base.agent.distribution import (
+    AGENT_ENDPOINT,
+    AGENT_PORT,
+    Appliance,
+    Daemon,
+    Distribution,
+    PublishedPath,
+)
 from appliances.base.agent.paths import ASRBOX_GID, Paths
 from appliances.base.agent.settings import Value
 
@@ -30,7 +36,6 @@ class Renderer:
     paths: Paths
     distribution: Distribution
     authority: ca.Authority
-    outside: Outside
     service_tokens: list[tokens.ServiceToken]
     owner_base: int = 0
     _written: set[Path] = field(default_factory=set)
@@ -57,7 +62,7 @@ class Renderer:
                 self._private(self._folder(top / "tokens") / token.endpoint, token.token)
         if appliance.name == AUTH:
             self._private_json(top / "service-tokens.json", tokens.known_to_auth(self.service_tokens))
-        changed = {daemon.name for daemon in appliance.daemons if self._certificates(top / "tls", daemon)}
+        changed = {daemon.name for daemon in appliance.daemons if self._certificate(top / "tls", daemon)}
         _remove_others(top, self._written)
         return changed
 
@@ -87,27 +92,13 @@ class Renderer:
                 self._private(self._folder(top / "secrets") / key, secret)
         self._plain(path, told)
 
-    def _certificates(self, folder: Path, daemon: Daemon) -> bool:
-        """What a daemon is known by: inside, and outside where it is published and people have brought one.
-
-        Whether the inner one changed. The outer one is read for every connection (gunicorn_conf.py): nobody restarts.
-        """
-        brought = _text(self.paths.outside_certificate)
-        if brought and daemon.publish is not None:
-            self._private(folder / f"{daemon.name}.outside.pem", brought)
-        return self._certificate(folder, daemon)
-
     def _certificate(self, folder: Path, daemon: Daemon) -> bool:
-        names = [daemon.hostname]
-        addresses = [str(address) for address in daemon.addresses]
-        if daemon.publish is not None:
-            names += [self.outside.hostname]
-            addresses += self.outside.addresses
+        """What a daemon is known by to its neighbours and to the entry; whether it is a new one."""
         certificate, key = folder / f"{daemon.name}.crt", folder / f"{daemon.name}.key"
         changed = self.authority.ensure(
             certificate,
             key,
-            ca.subject_of(names, addresses),
+            ca.subject_of([daemon.hostname], [str(address) for address in daemon.addresses]),
             mode=0o640,
             gid=self.owner_base + ASRBOX_GID,
             gone=self.distribution.network.gone6,
@@ -127,6 +118,7 @@ class Renderer:
             "domain": self.distribution.network.domain,
             "daemons": own,
             "endpoints": endpoints,
+            "host": str(self.distribution.network.host),
             "published": self._published(),
             "titles": {one.name: dict(one.title) for one in self.distribution.appliances},
         }
@@ -144,13 +136,12 @@ class Renderer:
             }
         return _endpoint(self.distribution.endpoint(endpoint)[1])
 
-    def _published(self) -> dict[str, int]:
-        """Ports on the host's outside address, by appliance; of several daemons the first one counts."""
-        published: dict[str, int] = {}
-        for appliance in self.distribution.appliances:
-            for daemon in appliance.daemons:
-                if daemon.publish is not None:
-                    published.setdefault(appliance.name, daemon.publish)
+    def _published(self) -> dict[str, str]:
+        """Paths behind the entry, by appliance; of several daemons the first one counts."""
+        published: dict[str, str] = {}
+        for one in self.distribution.published():
+            if isinstance(one.at, PublishedPath):
+                published.setdefault(one.appliance.name, one.at.path)
         return published
 
     def _hosts(self, appliance: Appliance) -> str:

@@ -143,9 +143,11 @@ class Pass(BaseModel):
 
 
 class Published(BaseModel):
-    """A port of the host's own addresses that leads to an endpoint."""
+    """A port of the host's own addresses, or a path on the entry's, that leads to an endpoint."""
 
     port: int
+    path: str | None
+    client_certificate: bool
     endpoint: str
 
 

@@ -40,6 +40,8 @@ WHAT = {
     ("plan", "restore"): lazy("An earlier plan was put into the file"),
     ("certificate", "install"): lazy("A certificate was brought"),
     ("certificate", "remove"): lazy("The brought certificate was removed"),
+    ("certificate", "client issue"): lazy("A client certificate was issued"),
+    ("certificate", "client revoke"): lazy("A client certificate was revoked"),
     ("alarms", "test"): lazy("Test of the alarms"),
     ("repair", "converge"): lazy("Adjusting"),
     ("settings", "configure"): lazy("Change of settings"),

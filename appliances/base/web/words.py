@@ -111,6 +111,7 @@ CHECKS = {
     "clock": lazy("Clock"),
     "certificate authority": lazy("Certificate authority"),
     "outside certificate": lazy("Certificate"),
+    "entry": lazy("Entry from outside"),
     "firewall": lazy("Firewall"),
     "routes": lazy("Routes"),
 }

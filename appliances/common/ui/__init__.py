@@ -78,16 +78,10 @@ def appliance_title(settings: Settings, name: str) -> str:
 
 
 def neighbours(settings: Settings) -> list[Neighbour]:
-    """The appliances that are published: the same host name, another port."""
-    host = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
+    """The appliances that are published: another path of the same site."""
     return [
-        Neighbour(
-            name,
-            appliance_title(settings, name),
-            f"https://{host}/" if port == 443 else f"https://{host}:{port}/",
-            name == settings.appliance,
-        )
-        for name, port in sorted(settings.published.items(), key=lambda item: item[1])
+        Neighbour(name, appliance_title(settings, name), f"{path.rstrip('/')}/", name == settings.appliance)
+        for name, path in sorted(settings.published.items(), key=lambda item: item[1])
     ]
 
 

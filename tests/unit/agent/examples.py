@@ -54,7 +54,7 @@ def distribution_json() -> dict[str, Any]:
                 "summary": title,
                 "daemons": [
                     daemon("firebird", "198.18.83.2", port=3050, protocol="tcp", health={"kind": "tcp"}, critical=True),
-                    daemon("web", "198.18.83.3", publish=8442, after=["firebird"]),
+                    daemon("web", "198.18.83.3", publish={"path": "/billing"}, after=["firebird"]),
                 ],
                 "volumes": [
                     {"name": "database", "path": "/var/lib/asrbox/database", "size": 4 << 30, "owner": "firebird"}
@@ -69,7 +69,7 @@ def distribution_json() -> dict[str, Any]:
                 "block": "198.18.82.0/24",
                 "title": title,
                 "summary": title,
-                "daemons": [daemon("web", "198.18.82.2", publish=8441)],
+                "daemons": [daemon("web", "198.18.82.2", publish={"path": "/auth"})],
                 "volumes": [],
                 "limits": limits,
                 "consumes": [],
@@ -165,5 +165,8 @@ def network_json() -> dict[str, Any]:
                 "transport": "tcp",
             },
         ],
-        "published": [{"port": 8442, "endpoint": "web.asr_billing"}],
+        "published": [
+            {"port": 443, "path": "/billing", "client_certificate": False, "endpoint": "web.asr_billing"},
+            {"port": 9443, "path": None, "client_certificate": True, "endpoint": "firebird.asr_billing"},
+        ],
     }

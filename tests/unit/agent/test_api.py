@@ -103,6 +103,14 @@ class Backend:
         self.standing: list[dict[str, str]] = []
         self.trouble: dict[str, str] = {}
         self.waiting = 0
+        self.issued: dict[str, Any] = {
+            "name": "payments",
+            "serial": "1f",
+            "issued_at": "2026-11-23T08:00:00+00:00",
+            "ends_at": "2027-11-23T08:00:00+00:00",
+            "author": "anna",
+            "revoked_at": None,
+        }
         self.asked_logs: tuple[Any, ...] = ()
         self.planned: dict[str, Any] = {
             "number": 3,
@@ -133,6 +141,20 @@ class Backend:
 
     def network(self) -> dict[str, Any]:
         return network_json()
+
+    def client_certificates(self) -> list[dict[str, Any]]:
+        return [self.issued]
+
+    def issue_client_certificate(self, name: str, days: int, author: str) -> dict[str, Any]:
+        if not 1 <= days <= 1825:
+            raise AgentError(f"a client certificate is valid for 1 to 1825 days, not {days}")
+        pem = {"certificate": "BEGIN", "key": "BEGIN", "authority": "BEGIN"}
+        return {**self.issued, "name": name, "author": author, **pem}
+
+    def revoke_client_certificate(self, name: str, author: str) -> list[dict[str, Any]]:
+        if name != "payments":
+            raise UnknownName(f"no client certificate was issued for {name!r}")
+        return [{**self.issued, "revoked_at": "2026-11-23T09:00:00+00:00"}]
 
     def usage(self) -> list[dict[str, Any]]:
         sample = {"at": "2026-11-23T08:00:00+00:00", "memory": 120 << 20, "cpu": 0.05, "processes": 31}
@@ -337,3 +359,15 @@ def test_a_certificate_is_brought_and_dropped(root: FlaskClient) -> None:
         assert 'expected {"chain": "…", "key": "…"}' in refused.get_json()["detail"]
     assert root.put("/api/v1/certificate", json={"chain": "x", "key": "k"}).status_code == 400
     assert root.delete("/api/v1/certificate").get_json()["own"] is True
+
+
+def test_a_client_certificate_is_issued_listed_and_revoked(root: FlaskClient) -> None:
+    answer = root.post("/api/v1/client-certificates", json={"name": "bank"}, headers={"X-Asrbox-User": "anna"})
+    assert (answer.status_code, answer.get_json()["author"]) == (201, "anna")
+    assert root.get("/api/v1/client-certificates").get_json()[0]["name"] == "payments"
+    assert root.delete("/api/v1/client-certificates/payments").get_json()[0]["revoked_at"]
+    assert root.delete("/api/v1/client-certificates/bank").status_code == 404
+    for body in ({}, {"name": 1}, {"name": "x", "days": "many"}, {"name": "x", "days": True}, []):
+        refused = root.post("/api/v1/client-certificates", json=body)
+        assert refused.status_code == 400
+        assert 'expected {"name": "…", "days": 365}' in refused.get_json()["detail"]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from appliances.base.agent import secretstore
 from appliances.base.agent.api import create_app
 from appliances.base.agent.asrctl import show
 from appliances.base.agent.asrctl.commands import main
 from appliances.base.agent.board import ApplianceStatus, daemon_status
+from appliances.base.agent.ca import Authority
+from appliances.base.agent.clientcerts import ClientCertificates
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.server import serve_socket
@@ -282,3 +287,62 @@ def test_the_shell_completes_commands_appliances_and_daemons(agent: Doing) -> No
 
 def test_completion_is_silent_without_an_agent(paths: Paths) -> None:
     assert completed("asrctl stop a") == []
+
+
+class Issuing(Doing):
+    """An agent that issues real client certificates."""
+
+    folder: Path
+
+    def issue_client_certificate(self, name: str, days: int, author: str) -> dict[str, Any]:
+        made = ClientCertificates(self.folder, self.authority).issue(name, days, author)
+        return {**made.issued.model_dump(), **made.model_dump(exclude={"issued"})}
+
+    def authority(self) -> Authority:
+        return Authority(self.folder, "clients", datetime.date(2026, 1, 1), datetime.datetime.now(datetime.UTC))
+
+
+@pytest.fixture
+def issuing(paths: Paths, tmp_path: Path) -> Iterator[Issuing]:
+    backend = Issuing(paths.operations)
+    backend.folder = tmp_path / "clients"
+    server = serve_socket(create_app(backend, None), paths.socket)
+    yield backend
+    server.stop()
+
+
+def test_a_client_certificate_is_written_as_pkcs12_with_a_password(issuing: Issuing, tmp_path: Path) -> None:
+    target = tmp_path / "payments.p12"
+    done = asrctl("client-certificate", "issue", "payments", "--days", "30", "--output", str(target))
+    assert done.exit_code == 0, done.output
+    password = done.output.splitlines()[-1].removeprefix("Password:").strip()
+    key, certificate, others = pkcs12.load_key_and_certificates(target.read_bytes(), password.encode())
+    assert key is not None
+    assert certificate is not None
+    certificate.verify_directly_issued_by(others[0])
+    assert target.stat().st_mode & 0o777 == 0o600
+
+    again = asrctl("client-certificate", "issue", "payments", "--output", str(target))
+    assert again.exit_code == 1
+    assert "is there already" in again.output
+
+
+def test_a_client_certificate_is_written_as_pem(
+    issuing: Issuing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = asrctl("client-certificate", "issue", "payments", "--pem")
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "payments.pem").read_text()
+    assert re.findall(r"-----BEGIN ([A-Z ]+)-----", text) == ["PRIVATE KEY", "CERTIFICATE", "CERTIFICATE"]
+    assert "Password" not in done.output
+    refused = asrctl("client-certificate", "issue", "../x", "--pem")
+    assert "is no name for a client certificate" in refused.output
+
+
+def test_client_certificates_are_listed_and_revoked(agent: Doing) -> None:
+    for command in (("client-certificate",), ("client-certificate", "list")):
+        assert re.search(r"^payments +1f +2026-11-23 +2027-11-23 +-$", asrctl(*command).output, re.MULTILINE)
+    assert asrctl("client-certificate", "revoke", "payments").output == "payments, serial 1f: revoked\n"
+    unknown = asrctl("client-certificate", "revoke", "bank")
+    assert (unknown.exit_code, "was issued for 'bank'" in unknown.output) == (1, True)

@@ -25,8 +25,8 @@ def test_during_the_first_start_the_screen_shows_progress_addresses_and_the_pass
         "\n"
         "  First start: step 3 of 12, importing the image of auth\n"
         "  Open in a browser:\n"
-        "    https://192.0.2.7:8441/          Example\n"
-        "    https://192.0.2.7:8442/          Example\n"
+        "    https://192.0.2.7/auth/          Example\n"
+        "    https://192.0.2.7/billing/       Example\n"
         "  Log in there as administrator with the password abcd-efgh and change it.\n"
         "\n"
         "    asr_billing    absent    \n"
@@ -48,8 +48,8 @@ def test_a_failure_is_on_the_screen_and_agetty_reads_no_escapes_in_it() -> None:
 
 
 def test_addresses_are_written_as_browsers_want_them() -> None:
-    assert url("192.0.2.7", 443) == "https://192.0.2.7/"
-    assert url("2001:db8::2", 8442) == "https://[2001:db8::2]:8442/"
+    assert url("192.0.2.7", "/") == "https://192.0.2.7/"
+    assert url("2001:db8::2", "/billing") == "https://[2001:db8::2]/billing/"
 
 
 def test_the_preseed_uses_the_installers_volume_group() -> None:

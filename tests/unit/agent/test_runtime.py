@@ -12,7 +12,6 @@ from cryptography import x509
 
 from appliances.base.agent import ca, secretstore, tokens
 from appliances.base.agent.distribution import Distribution
-from appliances.base.agent.outside import Outside
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.runtime import Renderer
 from appliances.base.agent.settings import Setting
@@ -24,14 +23,13 @@ NOW = datetime.datetime.now(datetime.UTC)
 DEFAULTS: dict[str, bool | int | str] = {"session_hours": 12, "strict": False}
 
 
-def renderer(paths: Paths, *addresses: str, shipped: Distribution | None = None) -> Renderer:
+def renderer(paths: Paths, shipped: Distribution | None = None) -> Renderer:
     shipped = shipped or distribution()
     released = datetime.date(2025, 1, 1)
     return Renderer(
         paths,
         shipped,
         ca.Authority(paths.ca, "CA", released, NOW),
-        Outside("box", addresses),
         tokens.ensure_all(paths.tokens, shipped),
     )
 
@@ -75,7 +73,8 @@ def test_appliance_json_names_own_and_consumed_endpoints(paths: Paths) -> None:
     assert sorted(told["endpoints"]) == ["agent.host", "firebird.asr_billing", "web.asr_billing", "web.auth"]
     assert told["endpoints"]["agent.host"]["hostname"] == "agent.host.asrbox.internal"
     assert told["daemons"]["firebird"]["port"] == 3050
-    assert told["published"] == {"asr_billing": 8442, "auth": 8441}
+    assert told["published"] == {"asr_billing": "/billing", "auth": "/auth"}
+    assert told["host"] == "198.18.80.1"
     assert set(told["titles"]["auth"]) == {"en", "ru"}
 
 
@@ -92,15 +91,13 @@ def test_auth_recognises_the_tokens_of_others_but_not_those_for_the_agent(paths:
     assert tokens.Verifier(one.service_tokens).caller(token) is None
 
 
-def test_rendering_again_changes_nothing_and_a_new_outside_address_only_what_is_published(paths: Paths) -> None:
+def test_rendering_again_changes_nothing(paths: Paths) -> None:
     billing = distribution().appliance("asr_billing")
     assert renderer(paths).render(billing, {}) == {"firebird", "web"}
     before = {path: path.stat().st_mtime_ns for path in paths.runtime.rglob("*")}
 
     assert renderer(paths).render(billing, {}) == set()
     assert {path: path.stat().st_mtime_ns for path in paths.runtime.rglob("*")} == before
-
-    assert renderer(paths, "192.0.2.7").render(billing, {}) == {"web"}
 
 
 def test_with_ipv6_an_appliance_is_told_two_addresses_and_without_it_none_is_left(paths: Paths) -> None:
@@ -202,19 +199,3 @@ def test_a_secret_setting_has_a_file_of_its_own_and_restarts_who_reads_it(tmp_pa
 
     renderer(paths).render(auth, {"api_key": ""})
     assert not (top / "secrets/api_key").exists()
-
-
-def test_a_certificate_that_was_brought_goes_to_what_is_published_and_away_again(paths: Paths) -> None:
-    billing = distribution().appliance("asr_billing")
-    renderer(paths).render(billing, {})
-    paths.outside_certificate.write_text("key and chain")
-
-    assert renderer(paths).render(billing, {}) == set(), "it is read for every connection"
-    tls = paths.runtime / "asr_billing/tls"
-    assert (tls / "web.outside.pem").read_text() == "key and chain"
-    assert (tls / "web.outside.pem").stat().st_mode & 0o7777 == 0o640
-    assert not (tls / "firebird.outside.pem").exists()
-
-    paths.outside_certificate.unlink()
-    assert renderer(paths).render(billing, {}) == set()
-    assert not (tls / "web.outside.pem").exists()

@@ -166,7 +166,7 @@ def test_size_and_hang_up_go_over_the_control_connection(daemon: Daemon) -> None
     session.resize(132, 50)
     session.hang_up()
 
-    until(lambda: len(daemon.got["control"]) == 2)
+    until(lambda: len(daemon.got.get("control", [])) == 2)
     kinds, bodies = zip(*daemon.got["control"], strict=True)
     assert kinds == (TEXT, TEXT)
     assert json.loads(bodies[0]) == {"command": "window-resize", "args": {"width": "132", "height": "50"}}

@@ -30,7 +30,7 @@ def test_the_overview_shows_parts_daemons_and_addresses(panel: FlaskClient) -> N
     text = page(panel)
     for expected in ("Биллинг", "База данных Firebird", "198.18.83.2:3050", "198.18.83.3:443", "Работает"):
         assert expected in text
-    assert f'href="{SITE}:8442/"' in text
+    assert 'href="/billing/"' in text
 
 
 def test_the_overview_speaks_english_too(panel: FlaskClient) -> None:
@@ -94,6 +94,8 @@ def test_the_network_says_who_may_connect_to_whom_and_what_is_outside(panel: Fla
     assert "198.18.82.2:443/tcp" in text
     assert "агент этого сервера" in text
     assert "Биллинг → Страницы и API" in text
+    assert ">/billing<" in text
+    assert "порт 9443, с клиентским сертификатом" in text
     # drawn: three parts and the host, a line for each permission, said in words too
     assert text.count("<rect") == 4
     assert "<title>Биллинг → Вход: 198.18.82.2:443</title>" in text

@@ -35,7 +35,8 @@ def write(
     *,
     port: int = 443,
     endpoints: dict[str, int] | None = None,
-    published: dict[str, int] | None = None,
+    published: dict[str, str] | None = None,
+    host: str | None = None,
     secrets: dict[str, str] | None = None,
     service_tokens: dict[str, list[str]] | None = None,
 ) -> Path:
@@ -50,7 +51,8 @@ def write(
         "daemons": {"web": own},
         "endpoints": {f"web.{appliance}": own}
         | {name: endpoint(number, name) for name, number in (endpoints or {}).items()},
-        "published": published or {"base": 443, "auth": 8441, "asr_billing": 8442},
+        "published": published or {"base": "/", "auth": "/auth", "asr_billing": "/billing"},
+        "host": host or "198.18.80.1",
         "titles": TITLES,
     }
     (directory / "appliance.json").write_text(json.dumps(described, ensure_ascii=False))

@@ -18,7 +18,7 @@ def test_reads_what_the_agent_rendered(tmp_path: Path) -> None:
     assert settings.endpoint("web.auth").url == "https://127.0.0.1:8441"
     assert settings.token("web.auth") == "token-of-base"
     assert settings.ca == tmp_path / "tls" / "ca.crt"
-    assert settings.published["auth"] == 8441
+    assert settings.published["auth"] == "/auth"
 
 
 def test_the_environment_names_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
@@ -15,13 +16,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from appliances.base.agent import outside
-from appliances.base.agent.asrctl import host, journal, show
+from appliances.base.agent.asrctl import bundle, host, journal, show
 from appliances.base.agent.asrctl.client import Client
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.paths import Paths
 
 POLL = 0.3  # seconds between looks at an operation
 CERTIFICATE = "/api/v1/certificate"
+CLIENTS = "/api/v1/client-certificates"
 DELIVERY = 60.0  # seconds that a message may take
 FOLLOW = 1.0  # seconds between looks at a log
 
@@ -245,6 +247,54 @@ def certificate_remove(obj: tuple[Paths, Client]) -> None:
     click.echo(show.certificate(obj[1].delete(CERTIFICATE)))
 
 
+@main.group("client-certificate", invoke_without_command=True)
+@click.pass_context
+def client_certificate(context: click.Context) -> None:
+    """Certificates that callers of published ports show."""
+    if context.invoked_subcommand is None:
+        click.echo(show.client_certificates(context.obj[1].get(CLIENTS)))
+
+
+@client_certificate.command("list")
+@click.pass_obj
+def client_certificate_list(obj: tuple[Paths, Client]) -> None:
+    """All that were issued, the newest first."""
+    click.echo(show.client_certificates(obj[1].get(CLIENTS)))
+
+
+@client_certificate.command("issue")
+@click.argument("name")
+@click.option("--days", type=click.IntRange(1, 1825), default=365, show_default=True, help="How long it is valid.")
+@click.option("--pem", is_flag=True, help="Write PEM, not PKCS#12.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default NAME.p12 or .pem."
+)
+@click.pass_obj
+def client_certificate_issue(obj: tuple[Paths, Client], name: str, days: int, pem: bool, output: Path | None) -> None:
+    """Issue a certificate with which NAME is let in, and write it with its key to a file: the host keeps no copy.
+
+    A PKCS#12 file has a password, which is shown once. A PEM file has none: certificate, key, authority.
+    """
+    target = output or Path(f"{name.replace('/', '_')}.{'pem' if pem else 'p12'}")
+    bundle.free(target)
+    issued = obj[1].post(CLIENTS, {"name": name, "days": days})
+    password = bundle.write(target, issued, pem=pem)
+    click.echo(
+        f"{target}: client certificate of {name}, serial {issued['serial']}, valid until {issued['ends_at'][:10]}"
+    )
+    if password:
+        click.echo(f"Password:  {password}")
+
+
+@client_certificate.command("revoke")
+@click.argument("name")
+@click.pass_obj
+def client_certificate_revoke(obj: tuple[Paths, Client], name: str) -> None:
+    """Refuse all certificates of NAME from now on, or the one with that serial."""
+    for one in obj[1].delete(f"{CLIENTS}/{quote(name, safe='')}"):
+        click.echo(f"{one['name']}, serial {one['serial']}: revoked")
+
+
 @main.command()
 @click.option("--no-wait", is_flag=True, help="Ask for it and return at once.")
 @click.pass_obj
@@ -314,7 +364,7 @@ def password(obj: tuple[Paths, Client]) -> None:
         ) from error
     addresses = outside.look(shipped.network.bridge).addresses
     if addresses:
-        click.echo(f"Open:      {outside.url(addresses[0], 443)}")
+        click.echo(f"Open:      {outside.url(addresses[0], '/')}")
     click.echo("User:      administrator")
     if paths.password_changed.exists():
         click.echo("The first password has been changed and is no longer valid.")

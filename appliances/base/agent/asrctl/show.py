@@ -193,6 +193,17 @@ def certificate(found: dict[str, Any]) -> str:
     return f"Browsers see the certificate for {names}, signed by {found['issuer']}, valid until {day}."
 
 
+def client_certificates(found: Sequence[dict[str, Any]]) -> str:
+    """Client certificates that were issued, the newest first."""
+    if not found:
+        return "No client certificate was issued yet. To issue one: asrctl client-certificate issue NAME"
+    rows = [
+        (one["name"], one["serial"], one["issued_at"][:10], one["ends_at"][:10], (one["revoked_at"] or "-")[:10])
+        for one in found
+    ]
+    return table(("NAME", "SERIAL", "ISSUED", "ENDS", "REVOKED"), rows)
+
+
 def _chosen(one: dict[str, Any]) -> str:
     if one["kind"] == "secret":
         return "(stored)" if one["value"] else "(none)"
