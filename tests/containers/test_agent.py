@@ -96,6 +96,15 @@ def test_browsers_see_the_certificate_that_people_bring(host: IncusHost, tmp_pat
     until(lambda: {one["health"] for one in host.status()["appliances"]} == {"ok"})
     refused = host.asrctl("certificate", "install", "/etc/asrbox/ca.crt", "/etc/asrbox/web.key", check=False)
     assert "the key is not that of asrbox tests" in refused.stderr
+    # ACME excludes it, and nothing is asked for without agreement
+    refused = host.asrctl("config", "base", "acme_names", "isp.example", check=False)
+    assert "acme_names needs acme_terms_agreed to be yes" in refused.stderr
+    host.asrctl("config", "base", "acme_terms_agreed", "yes")
+    refused = host.asrctl("config", "base", "acme_names", "isp.example", check=False)
+    assert "remove it first (asrctl certificate remove)" in refused.stderr
+    host.asrctl("config", "base", "acme_terms_agreed", "--default")
+    refused = host.asrctl("certificate", "renew", check=False)
+    assert "ACME is off (name what to ask a certificate for" in refused.stderr
     assert "CA of this host" in host.asrctl("certificate", "remove").stdout
     until(lambda: "Verify return code: 0 (ok)" not in host.run(brought, check=False).stdout)
 

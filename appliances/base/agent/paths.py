@@ -67,6 +67,21 @@ class Paths:
         return self.ca / "outside.pem"
 
     @property
+    def acme(self) -> Path:
+        """What the agent keeps for asking an authority for certificates (RFC 8555): accounts, an order, how it went."""
+        return self.var / "acme"
+
+    @property
+    def acme_record(self) -> Path:
+        """How the attempts went; while ACME is off there is none."""
+        return self.acme / "record.json"
+
+    @property
+    def challenges(self) -> Path:
+        """What the TLS entry serves on port 80 as /.well-known/acme-challenge/."""
+        return self.acme / "challenges"
+
+    @property
     def runtime(self) -> Path:
         return self.var / "runtime"
 

@@ -18,7 +18,7 @@ from appliances.base.agent.distribution import Distribution
 from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.tokens import ServiceToken, Verifier
-from tests.unit.agent.examples import distribution, network_json
+from tests.unit.agent.examples import acme_json, certificate_json, distribution, network_json
 
 TOKEN = "t" * 43
 
@@ -96,6 +96,7 @@ class Backend:
         self.standing: list[dict[str, str]] = []
         self.trouble: dict[str, str] = {}
         self.waiting = 0
+        self.acme: dict[str, Any] | None = acme_json()
         self.asked_logs: tuple[Any, ...] = ()
         self.planned: dict[str, Any] = {
             "number": 3,
@@ -149,15 +150,21 @@ class Backend:
         return machine.look(Path("/"), "asr0")
 
     def certificate(self) -> dict[str, Any]:
-        return {"own": True, "names": [], "issuer": None, "ends": None}
+        return certificate_json(self.acme)
 
     def bring_certificate(self, chain: str, key: str) -> dict[str, Any]:
         if "BEGIN" not in chain:
             raise AgentError("the certificate cannot be read")
-        return {"own": False, "names": ["isp.example"], "issuer": "CA", "ends": "2027-02-01T00:00:00+00:00"}
+        self.acme = None
+        return {**certificate_json(None), "own": False, "way": "brought", "names": ["isp.example"], "issuer": "CA"}
 
     def drop_certificate(self) -> dict[str, Any]:
         return self.certificate()
+
+    def renew_certificate(self, author: str) -> Operation:
+        if self.acme is None:
+            raise AgentError("ACME is off", hint="name what to ask a certificate for")
+        return self.known.begin("renew", "certificate", author)
 
     def audited(self, wanted: Wanted, before: int | None, size: int) -> dict[str, Any]:
         entries, following = page(self.folder, wanted, before, size)
@@ -318,3 +325,13 @@ def test_a_certificate_is_brought_and_dropped(root: FlaskClient) -> None:
         assert 'expected {"chain": "…", "key": "…"}' in refused.get_json()["detail"]
     assert root.put("/api/v1/certificate", json={"chain": "x", "key": "k"}).status_code == 400
     assert root.delete("/api/v1/certificate").get_json()["own"] is True
+
+
+def test_an_authority_is_asked_now_as_an_operation_while_acme_is_on(root: FlaskClient, backend: Backend) -> None:
+    begun = root.post("/api/v1/certificate/renew", headers={"X-Asrbox-User": "anna"})
+    assert begun.status_code == 202
+    found = backend.operations()[0]
+    assert (found.id, found.action, found.author) == (begun.get_json()["operation"], "renew", "anna")
+    backend.acme = None
+    refused = root.post("/api/v1/certificate/renew")
+    assert (refused.status_code, refused.get_json()["title"]) == (400, "ACME is off")
