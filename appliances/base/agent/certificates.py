@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from cryptography import x509
-
 from appliances.base.agent import acme, files, outsidecert
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.operations import Operation, Operations
@@ -68,6 +66,7 @@ class Certificates:
         obtain: Obtain = ask_authority,
     ) -> None:
         self._paths = paths
+        self._record = paths.acme_record
         self._operations = operations
         self._settings = settings
         self._changed = changed
@@ -93,7 +92,7 @@ class Certificates:
         wanted = acme.wanted(self._settings())
         about = {"acme": None if wanted is None else self._told(wanted, shown)}
         if shown is None:
-            begins, ends = _period(self._paths.ca / "ca.crt")
+            begins, ends = (_text(one) for one in outsidecert.period(self._paths.ca / "ca.crt"))
             return {"own": True, "way": "own", "names": [], "issuer": None, "since": begins, "ends": ends, **about}
         return {
             "own": False,
@@ -277,10 +276,6 @@ class Certificates:
 
     # what is known --------------------------------------------------------------------------------------------
 
-    @property
-    def _record(self) -> Path:
-        return self._paths.acme_record
-
     def _brought(self) -> bool:
         shown = outsidecert.shown(self._paths.outside_certificate)
         return shown is not None and shown.way == "brought"
@@ -301,12 +296,3 @@ class Certificates:
 
 def _text(moment: datetime.datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="seconds")
-
-
-def _period(path: Path) -> tuple[str | None, str | None]:
-    """When the certificate of the own CA begins and ends; nothing before the first start has made it."""
-    try:
-        found = x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError):
-        return None, None
-    return found.not_valid_before_utc.isoformat(), found.not_valid_after_utc.isoformat()

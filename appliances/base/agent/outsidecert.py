@@ -88,6 +88,15 @@ def shown(path: Path) -> Shown | None:
         raise AgentError(f"{path} is damaged: {error}", hint="install it again: asrctl certificate install") from error
 
 
+def period(path: Path) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+    """When a certificate begins and ends (UTC); nothing for one that is not there yet."""
+    try:
+        found = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return None, None
+    return found.not_valid_before_utc, found.not_valid_after_utc
+
+
 def _chain(text: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(text.encode())
