@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import socket
 import ssl
 import subprocess
 import threading
@@ -19,8 +20,10 @@ from pathlib import Path
 from tests.services.web_daemons import Authority, free_port
 
 NAMES = "127.77.0.53"  # the name server of the tests, on port 53, since resolv.conf knows no other
+EMPTY = "127.77.0.54"  # one that knows none
 HERE = "127.77.0.80"  # where the names lead: a web server of the tests
 NOWHERE = "127.77.0.81"  # nobody listens there
+REFUSED = "refused.isp.test"  # a name that the authority signs nothing for
 PATIENCE = 20.0  # seconds for a daemon to answer
 PLACE = "/.well-known/acme-challenge/"
 
@@ -59,6 +62,8 @@ class Pebble:
             "tlsPort": free_port(),
             "ocspResponderURL": "",
             "externalAccountBindingRequired": False,
+            "domainBlocklist": [REFUSED],
+            "retryAfter": {"authz": 1, "order": 1},
         }
         (self.folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
         variables = {"PATH": os.environ["PATH"], "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "30"}
@@ -126,12 +131,37 @@ def names() -> Iterator[Names]:
     port = free_port()
     command = ["pebble-challtestsrv", "-dns01", f"{NAMES}:53", "-management", f"127.0.0.1:{port}"]
     command += ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv4", "", "-defaultIPv6", ""]
+    if "-doh " in subprocess.run([command[0], "-h"], stderr=subprocess.PIPE, text=True, check=False).stderr:
+        command += ["-doh", ""]  # Debian 13's has that too, and wants a certificate for it
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield Names(port)
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def no_names() -> Iterator[str]:
+    """The address of a name server that says of every name: there is no such (RFC 1035, section 4.1.1)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((EMPTY, 53))
+        server.settimeout(0.2)
+        ended = threading.Event()
+
+        def serve() -> None:
+            while not ended.is_set():
+                with suppress(TimeoutError):
+                    query, sender = server.recvfrom(512)
+                    server.sendto(query[:2] + b"\x81\x83" + query[4:6] + bytes(6) + query[12:], sender)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield EMPTY
+        finally:
+            ended.set()
+            thread.join()
 
 
 class Entry:

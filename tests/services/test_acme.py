@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from appliances.base.agent.acmetrouble import Trouble
 from appliances.base.agent.paths import Paths
 from builder.run import run
 from tests.services import acme_authority
-from tests.services.acme_authority import HERE, NAMES, NOWHERE, Entry, Names, Pebble
+from tests.services.acme_authority import HERE, NAMES, NOWHERE, REFUSED, Entry, Names, Pebble
 from tests.services.web_daemons import ROOT
 
 YEAR = 365 * 86400
@@ -37,6 +38,7 @@ class Host:
     pebble: Pebble
     names: Names
     entry: Entry
+    resolver: str = NAMES
 
     @property
     def paths(self) -> Paths:
@@ -48,7 +50,7 @@ class Host:
 
     def begin(self, later: float = 0, *order: str) -> subprocess.Popen[str]:
         resolver = self.root / "resolv.conf"
-        resolver.write_text(f"nameserver {NAMES}\noptions timeout:2 attempts:1\n")
+        resolver.write_text(f"nameserver {self.resolver}\noptions timeout:10 attempts:2\n")
         inside = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
         command = [sys.executable, "-m", "tests.services.acme_host", str(self.root), str(later), *order]
         variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SSL_CERT_FILE": str(self.pebble.trust)}
@@ -172,14 +174,34 @@ def test_a_name_that_leads_elsewhere_is_told_with_what_to_do(host: Host) -> None
 
 
 def test_a_name_without_an_address_is_refused_before_anybody_is_asked(host: Host) -> None:
-    host.want("billing.isp.test", "nobody.isp.test")
+    host.want("nobody.isp.test", "billing.isp.test")
 
-    answer, _ = host.ask()
+    with acme_authority.no_names() as host.resolver:
+        answer, _ = host.ask()
 
     error = answer["certificate"]["acme"]["error"]
     assert "nobody.isp.test has no address: the authority was not asked" in error
     assert "give the name an A or AAAA record" in error
     assert host.entry.asked == [] and host.accounts() == 0
+
+    # it may lead somewhere, but nobody says so now
+    host.resolver = NOWHERE
+    answer, _ = host.ask(0, "renew")
+    error = answer["certificate"]["acme"]["error"]
+    assert "no name server told where nobody.isp.test leads: the authority was not asked" in error
+    assert "getent hosts nobody.isp.test" in error
+
+
+def test_a_name_that_the_authority_signs_nothing_for_is_named(host: Host) -> None:
+    host.names.lead(REFUSED, HERE)
+    host.want("billing.isp.test", REFUSED)
+
+    answer, _ = host.ask()
+
+    error = answer["certificate"]["acme"]["error"]
+    assert re.search(rf"127\.0\.0\.1:\d+ refuses.*{re.escape(REFUSED)}", error)
+    assert "see the names: asrctl config base acme_names" in error
+    assert host.entry.asked == []
 
 
 def test_an_authority_that_is_away_or_has_forgotten_us_is_asked_again(host: Host) -> None:

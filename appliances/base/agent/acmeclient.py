@@ -249,6 +249,11 @@ def refuse_homeless(names: Iterable[str]) -> None:
         try:
             socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
+            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+                raise acmetrouble.Trouble(
+                    f"no name server told where {name} leads: the authority was not asked",
+                    hint=f"see how this host looks names up: getent hosts {name}; {acmetrouble.AGAIN}",
+                ) from error
             raise acmetrouble.Trouble(
                 f"{name} has no address: the authority was not asked",
                 hint="give the name an A or AAAA record that leads to this host, or take it out of acme_names",
