@@ -99,8 +99,7 @@ MISTAKES = [
      "  hint: write `appliance: asr_billing` or rename the folder"),
     (BASE, "    needs: {acme_terms_agreed: true}", "    needs: {acme_terms: true}",
      "appliance.yaml:{+0}: settings.acme_names.needs.acme_terms: there is no other setting 'acme_terms'\n"
-     "  hint: settings here: alarm_mail, alarm_mail_server, alarm_mail_login, alarm_mail_password, alarm_webhook,"
-     " alarm_after_minutes, alarm_language, acme_names, acme_terms_agreed, acme_mail, acme_directory"),
+     "  hint: settings here: alarm_mail, "),
     (BASE, "    needs: {acme_terms_agreed: true}", "    needs: {acme_terms_agreed: perhaps}",
      "appliance.yaml:{+0}: settings.acme_names.needs.acme_terms_agreed: acme_terms_agreed takes yes or no"),
     (BASE, "    needs: {acme_terms_agreed: true}", "    needs: {acme_terms_agreed: 'yes'}",

@@ -21,6 +21,7 @@ from appliances.base.agent import (
     acme,
     api,
     audit,
+    certificates,
     channels,
     checks,
     converge,
@@ -34,7 +35,6 @@ from appliances.base.agent import (
 from appliances.base.agent.alarms import Alarms, Channel
 from appliances.base.agent.applied import Applied, PlanStore
 from appliances.base.agent.board import Board
-from appliances.base.agent.certificates import Certificates
 from appliances.base.agent.clock import Clock
 from appliances.base.agent.console import Console
 from appliances.base.agent.courier import Courier
@@ -84,7 +84,7 @@ class Agent:
         self._checked = 0.0
         self._clock = Clock()
         self._usage = Usage()
-        self._certificates = Certificates(
+        self._certificates = certificates.Certificates(
             paths, self._operations, lambda: self._settings_with(acme.OWNER), self._wake.set, self._console.note
         )
         self._convergence = converge.Convergence(
@@ -250,7 +250,7 @@ class Agent:
         result: audit.Result = "asked" if operation.status == "running" else operation.status
         kind = audit.OF_ACTIONS.get(operation.action, "other")
         try:
-            part = "" if operation.target == PLAN else operation.target
+            part = "" if operation.target in (PLAN, certificates.TARGET) else operation.target
             self._journal.add(operation.author, kind, part, operation.action, result, details)
         except OSError as error:
             if asked:

@@ -29,6 +29,7 @@ OF_ACTIONS = {
     "configure": "settings",
     "apply": "plan",
     "converge": "repair",
+    "renew": "certificate",
 }
 FIRST = "0" * 64  # what the first line of all has for the hash of the one before
 MASK = "•••"

@@ -39,6 +39,7 @@ WHAT = {
     ("plan", "restore"): lazy("An earlier plan was put into the file"),
     ("certificate", "install"): lazy("A certificate was brought"),
     ("certificate", "remove"): lazy("The brought certificate was removed"),
+    ("certificate", "renew"): lazy("A certificate was asked for"),
     ("alarms", "test"): lazy("Test of the alarms"),
     ("repair", "converge"): lazy("Adjusting"),
     ("settings", "configure"): lazy("Change of settings"),
