@@ -327,12 +327,19 @@ class Setting(Model):
     example: str | None = Field(default=None, description="a text that fits the pattern, for who got it wrong")
     choices: dict[str, Text] = Field(default={}, description="value of a choice → what people call it")
     restart: list[Name] = Field(default=[], description="daemons that read it only when they start")
+    needs: dict[Name, bool | int | str] = Field(
+        default={}, description="other settings → what they have to be when this one is not its default"
+    )
+
+    def declared(self, key: str) -> settings.Setting:
+        """As the agent has it."""
+        return settings.Setting(key=key, **self.model_dump())
 
     @model_validator(mode="after")
     def _takes_its_default(self) -> Setting:
         if self.pattern is not None:
             re.compile(self.pattern)
-        setting = settings.Setting(key="default", **self.model_dump())
+        setting = self.declared("default")
         if self.kind == "secret":
             if self.default or self.pattern or self.example:
                 raise ValueError('a secret has the default "", no pattern and no example')

@@ -331,6 +331,26 @@ def _check_roles(resolved: Resolved, file: YamlFile) -> list[AsrboxError]:
     return errors
 
 
+def _check_settings(appliance: Appliance, file: YamlFile) -> list[AsrboxError]:
+    """What settings need of one another can be had."""
+    errors = []
+    for key, one in appliance.settings.items():
+        for other, value in one.needs.items():
+            place = ("settings", key, "needs", other)
+            if other == key or other not in appliance.settings:
+                hint = f"settings here: {', '.join(appliance.settings)}"
+                errors.append(file.error(f"there is no other setting {other!r}", place, hint))
+                continue
+            try:
+                taken = appliance.settings[other].declared(other).check(value)
+            except ValueError as error:
+                errors.append(file.error(str(error), place))
+                continue
+            if type(taken) is not type(value):
+                errors.append(file.error(f"{value!r} is not as {other} has it", place, f"write {taken!r}"))
+    return errors
+
+
 def _check_appliance(resolved: Resolved, name: str, file: YamlFile) -> list[AsrboxError]:
     appliance = resolved.appliances[name]
     errors = []
@@ -364,6 +384,7 @@ def _check_appliance(resolved: Resolved, name: str, file: YamlFile) -> list[Asrb
             if other not in appliance.daemons or other == daemon_name:
                 hint = f"daemons here: {', '.join(appliance.daemons)}"
                 errors.append(file.error(f"there is no other daemon {other!r}", (*key, "after", index), hint))
+    errors += _check_settings(appliance, file)
     paths: dict[str, str] = {}
     for volume_name, volume in appliance.volumes.items():
         if volume.path in paths:

@@ -94,6 +94,10 @@ TRIES = (
     Try("asrctl certificate install fullchain.pem privkey.pem", says=("Browsers see the certificate for isp.example",)),
     Try("asrctl certificate", says=("isp.example", r"valid until 20\d\d-")),
     Try("asrctl certificate remove", says=("the CA of this host signs",)),
+    Try("asrctl certificate renew", code=1, says=("ACME is off",)),
+    Try("asrctl config base acme_terms_agreed yes", says=("done",)),
+    Try("asrctl config base acme_terms_agreed --default"),
+    Try("asrctl config base acme_names --default"),
     Try("asrctl client-certificate issue payments --days 365", says=("^payments.p12: ", r"^Password: +\S+$")),
     Try("asrctl client-certificate issue payments", code=1, says=("payments.p12 is there already",)),
     Try("asrctl client-certificate list", says=(r"^NAME +SERIAL", r"^payments +[0-9a-f]+ ")),
@@ -132,6 +136,9 @@ NOT_RUN = {
             "asrctl host network revert",
         ),
         "tests/containers/test_host_admin.py does it, with a network card of its own",
+    ),
+    'asrctl config base acme_names "billing.isp.example cabinet.isp.example"': (
+        "asks an authority of the Internet; tests/services/test_acme.py asks one of its own"
     ),
     "passwd": "asks questions of a person",
     "nft insert rule bridge asrbox containers log prefix asrbox": "writes into the log of this machine's kernel",

@@ -18,6 +18,7 @@ from .conftest import ROOT
 
 DISTRO = "distro/asrbox.yaml"
 BILLING = "appliances/asr_billing/appliance.yaml"
+BASE = "appliances/base/appliance.yaml"
 
 
 def spoil(project: Project, file: str, old: str, new: str) -> int:
@@ -110,6 +111,14 @@ MISTAKES = [
     (BILLING, "appliance: asr_billing", "appliance: billing",
      "appliance.yaml:{+0}: appliance: the folder is called 'asr_billing'\n"
      "  hint: write `appliance: asr_billing` or rename the folder"),
+    (BASE, "    needs: {acme_terms_agreed: true}", "    needs: {acme_terms: true}",
+     "appliance.yaml:{+0}: settings.acme_names.needs.acme_terms: there is no other setting 'acme_terms'\n"
+     "  hint: settings here: alarm_mail, "),
+    (BASE, "    needs: {acme_terms_agreed: true}", "    needs: {acme_terms_agreed: perhaps}",
+     "appliance.yaml:{+0}: settings.acme_names.needs.acme_terms_agreed: acme_terms_agreed takes yes or no"),
+    (BASE, "    needs: {acme_terms_agreed: true}", "    needs: {acme_terms_agreed: 'yes'}",
+     "appliance.yaml:{+0}: settings.acme_names.needs.acme_terms_agreed: 'yes' is not as acme_terms_agreed has it\n"
+     "  hint: write True"),
 ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import itertools
 import os
 import queue
@@ -18,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from appliances.base.agent import (
+    acme,
     api,
     audit,
+    certificates,
     channels,
     checks,
     clientcerts,
@@ -29,7 +30,6 @@ from appliances.base.agent import (
     journal,
     machine,
     outside,
-    outsidecert,
     secretstore,
     server,
     tokens,
@@ -53,6 +53,7 @@ from appliances.base.agent.perform import PLAN, RESUMED, Performer
 from appliances.base.agent.plan import changes
 from appliances.base.agent.reporter import Reporter
 from appliances.base.agent.safemode import SafeMode
+from appliances.base.agent.settings import unmet
 from appliances.base.agent.terminals import SHELL, Shell, Terminal, Terminals
 from appliances.base.agent.usage import EVERY, Usage
 
@@ -93,6 +94,9 @@ class Agent:
         self._checked = 0.0
         self._clock = Clock()
         self._usage = Usage()
+        self._certificates = certificates.Certificates(
+            paths, self._operations, lambda: self._settings_with(acme.OWNER), self._wake.set, self._console.note
+        )
         self._convergence = converge.Convergence(
             paths,
             self._plans,
@@ -118,6 +122,7 @@ class Agent:
             self._order("apply", PLAN, OWN_NAME, {RESUMED: True})
         self._reporter.start()
         threading.Thread(target=self.host.trial.run, name="network-trial", daemon=True).start()
+        self._certificates.start()
         threading.Thread(target=self._measure, name="usage", daemon=True).start()
         notify("READY=1")
         pause = 0.0
@@ -161,7 +166,7 @@ class Agent:
             return
         self._checked = now
         try:
-            settings = self._alarm_settings()
+            settings = self._settings_with(channels.OWNER)
             after = float(settings.get("alarm_after_minutes", 5)) * 60
             found = self.check()
             if self._alarms.consider(found, after, list(self._channels())):
@@ -175,17 +180,17 @@ class Agent:
         network = load_distribution(self._paths.distribution).network
         return [network.range, *([network.range6] if network.range6 else [])], network.bridge
 
-    def _alarm_settings(self) -> dict[str, Any]:
-        """The settings of the appliance that declares those of alarms; none when this distribution has no such."""
+    def _settings_with(self, key: str) -> dict[str, Any]:
+        """The settings of the appliance that declares this one; none when this distribution has no such."""
         shipped = load_distribution(self._paths.distribution)
         for appliance in shipped.appliances:
-            if any(one.key == channels.OWNER for one in appliance.settings):
+            if any(one.key == key for one in appliance.settings):
                 planned = self._plans.current(shipped).plan.settings(appliance)
                 return {**planned, **secretstore.entered(self._paths.secrets, appliance, planned)}
         return {}
 
     def _channels(self) -> dict[str, Channel]:
-        settings = self._alarm_settings()
+        settings = self._settings_with(channels.OWNER)
         return channels.wanted(settings, socket.gethostname()) if settings else {}
 
     def _turn(self) -> bool:
@@ -212,6 +217,7 @@ class Agent:
             self._operations.fail(operation, of_disk(error).sentence())
         finally:
             self._current = None
+            self._certificates.nudge()
 
     @contextlib.contextmanager
     def _recorded(self, target: str) -> Iterator[Callable[[str], None]]:
@@ -254,7 +260,7 @@ class Agent:
         result: audit.Result = "asked" if operation.status == "running" else operation.status
         kind = audit.OF_ACTIONS.get(operation.action, "other")
         try:
-            part = "" if operation.target == PLAN else operation.target
+            part = "" if operation.target in (PLAN, certificates.TARGET) else operation.target
             self._journal.add(operation.author, kind, part, operation.action, result, details)
         except OSError as error:
             if asked:
@@ -326,7 +332,10 @@ class Agent:
 
     def apply(self, author: str) -> Operation:
         """Take the order to bring the draft into force. Raises AgentError, and changes nothing, when it is wrong."""
-        self._plans.draft(load_distribution(self._paths.distribution))
+        shipped = load_distribution(self._paths.distribution)
+        draft = self._plans.draft(shipped)
+        for appliance in shipped.appliances:
+            self._certificates.refuse(draft.settings(appliance))
         return self._order("apply", PLAN, author)
 
     def restore(self, number: int | None) -> int:
@@ -352,6 +361,11 @@ class Agent:
                 checked[key] = None if value is None else setting.check(value)
             except ValueError as error:
                 wrong[key] = str(error)
+        if not wrong:
+            plan = self._plans.current(load_distribution(self._paths.distribution)).plan.model_copy(deep=True)
+            plan.set(owner, checked)
+            wrong = unmet(owner.settings, plan.settings(owner))
+            self._certificates.refuse(plan.settings(owner))
         if wrong:
             raise WrongSettings(wrong, appliance=appliance)
         for key, value in checked.items():  # an operation is kept, with its arguments
@@ -464,23 +478,22 @@ class Agent:
         return machine.look(Path("/"), load_distribution(self._paths.distribution).network.bridge)
 
     def certificate(self) -> dict[str, Any]:
-        """Which certificate browsers see: `own` when it is the host's CA that signs it."""
-        shown = outsidecert.shown(self._paths.outside_certificate)
-        if shown is None:
-            return {"own": True, "names": [], "issuer": None, "ends": None}
-        return {"own": False, "names": list(shown.names), "issuer": shown.issuer, "ends": shown.ends.isoformat()}
+        """Which certificate browsers see, and how it goes with ACME."""
+        return self._certificates.read()
 
     def bring_certificate(self, chain: str, key: str) -> dict[str, Any]:
         """Show browsers this one from the next round on. Raises AgentError for one that would not work."""
-        outsidecert.install(self._paths.outside_certificate, chain, key, datetime.datetime.now(datetime.UTC))
-        self._wake.set()
+        self._certificates.bring(chain, key)
         return self.certificate()
 
     def drop_certificate(self) -> dict[str, Any]:
         """Back to the certificates of the host's own CA."""
-        self._paths.outside_certificate.unlink(missing_ok=True)
-        self._wake.set()
+        self._certificates.drop()
         return self.certificate()
+
+    def renew_certificate(self, author: str) -> Operation:
+        """Take the order to ask the authority for a certificate now. Raises AgentError while ACME is off."""
+        return self._certificates.renew(author)
 
     def client_certificates(self) -> list[dict[str, Any]]:
         """Those that this host has issued for published ports, the newest first."""

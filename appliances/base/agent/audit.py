@@ -30,6 +30,7 @@ OF_ACTIONS = {
     "apply": "plan",
     "converge": "repair",
     "terminal": "terminal",
+    "renew": "certificate",
 }
 FIRST = "0" * 64  # what the first line of all has for the hash of the one before
 MASK = "•••"

@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography import x509
 
-from appliances.base.agent import entryservice, firewall, machine, outsidecert, routes
+from appliances.base.agent import acme, entryservice, firewall, machine, outsidecert, routes
 from appliances.base.agent.board import WELL_ENOUGH
 from appliances.base.agent.clock import Clock, judge
 from appliances.base.agent.distribution import Network, PublishedPort, load_distribution
@@ -115,17 +115,24 @@ def _authority(paths: Paths) -> dict[str, Any]:
     return _check("certificate authority", end - now > EARLIEST, f"valid until {end:%Y-%m-%d}")
 
 
-def _outside(paths: Paths) -> list[dict[str, Any]]:
-    """Only where people have brought a certificate: the own one is renewed by itself."""
-    name = "outside certificate"
+def _outside(paths: Paths, now: datetime.datetime | None = None) -> list[dict[str, Any]]:
+    """Only where it is not the own one, which is renewed by itself: brought, by ACME, or still missing by ACME."""
+    name, now = "outside certificate", now or datetime.datetime.now(datetime.UTC)
+    record = acme.read(paths.acme_record)
+    failure = record.error if record else None
     try:
         shown = outsidecert.shown(paths.outside_certificate)
     except AgentError as error:
         return [_check(name, False, error.sentence())]
+    if record and (shown is None or not set(record.names) <= set(shown.names)):
+        told = f"for {', '.join(record.names)}: none yet"
+        return [_check(name, failure is None, f"{told}; {failure}" if failure else told)]
     if shown is None:
         return []
-    left = shown.ends - datetime.datetime.now(datetime.UTC)
-    return [_check(name, left > RENEWED, f"for {', '.join(shown.names)}, valid until {shown.ends:%Y-%m-%d}")]
+    detail = f"for {', '.join(shown.names)}, valid until {shown.ends:%Y-%m-%d}"
+    if shown.way == "brought":
+        return [_check(name, shown.ends - now > RENEWED, detail)]
+    return [_check(name, not acme.late(shown, now), f"{detail}; it is not renewed: {failure}" if failure else detail)]
 
 
 def _entry(paths: Paths, address: str = entryservice.LOOPBACK) -> dict[str, Any]:

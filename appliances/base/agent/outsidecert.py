@@ -1,11 +1,16 @@
-"""The certificate that browsers are shown, when people have brought their own: key and chain in one file."""
+"""The certificate that browsers are shown when it is not of the host's own CA: brought by people, or obtained by ACME.
+
+Key and chain are in one file, behind a line that says how they came there; what reads PEM passes over it.
+"""
 
 from __future__ import annotations
 
 import datetime
+import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Literal
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -15,19 +20,30 @@ from appliances.base.agent import files
 from appliances.base.agent.errors import AgentError
 
 HINT = "give the chain with the server's certificate first, and its key without a password, both as PEM"
+MARK = "# asrbox: "
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is in force: DNS names and IP addresses it is for, who signed it, when it ends (UTC)."""
+    """What is in force: DNS names and IP addresses it is for, who signed it, when it begins and ends (UTC).
+
+    `way` is how it came here and `since` when; `directory` is the authority that was asked for it by ACME.
+    """
 
     names: tuple[str, ...]
     issuer: str
+    begins: datetime.datetime
     ends: datetime.datetime
+    way: Literal["brought", "acme"]
+    since: datetime.datetime
+    directory: str | None = None
 
 
-def install(path: Path, chain: str, key: str, now: datetime.datetime) -> Shown:
-    """Check a chain and its key (PEM) and keep them in `path`, mode 0600, in one go. Raises AgentError."""
+def install(path: Path, chain: str, key: str, now: datetime.datetime, directory: str | None = None) -> Shown:
+    """Check a chain and its key (PEM) and keep them in `path`, mode 0600, in one go. Raises AgentError.
+
+    With a `directory` it is a certificate that the authority there has given by ACME.
+    """
     certificates = _chain(chain)
     leaf = certificates[0]
     try:
@@ -45,10 +61,13 @@ def install(path: Path, chain: str, key: str, now: datetime.datetime) -> Shown:
     if not leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc:
         period = f"{leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}"
         raise _wrong(f"the certificate is valid from {period}, and today is {now:%Y-%m-%d}")
-    shown = _shown(leaf)
+    since = now.replace(microsecond=0)
+    mark = {"way": "acme" if directory else "brought", "since": since.isoformat(), "directory": directory}
+    shown = _shown(leaf, mark)
     if not shown.names:
         raise _wrong("the certificate names no host (subjectAltName)")
-    pem = private.private_bytes(
+    pem = f"{MARK}{json.dumps(mark)}\n".encode()
+    pem += private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     pem += b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
@@ -60,11 +79,22 @@ def install(path: Path, chain: str, key: str, now: datetime.datetime) -> Shown:
 def shown(path: Path) -> Shown | None:
     """What was installed; None when it is the certificate of the host's own CA that browsers see."""
     try:
-        return _shown(x509.load_pem_x509_certificates(path.read_bytes())[0])
+        content = path.read_bytes()
+        mark = _mark(content, path)
+        return _shown(x509.load_pem_x509_certificates(content)[0], mark)
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise AgentError(f"{path} is damaged: {error}", hint="install it again: asrctl certificate install") from error
+
+
+def period(path: Path) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+    """When a certificate begins and ends (UTC); nothing for one that is not there yet."""
+    try:
+        found = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return None, None
+    return found.not_valid_before_utc, found.not_valid_after_utc
 
 
 def _chain(text: str) -> list[x509.Certificate]:
@@ -74,7 +104,17 @@ def _chain(text: str) -> list[x509.Certificate]:
         raise _wrong("the certificate cannot be read") from error
 
 
-def _shown(leaf: x509.Certificate) -> Shown:
+def _mark(content: bytes, path: Path) -> dict[str, Any]:
+    """How it came here. What was installed before there were such lines has been brought."""
+    first = content.partition(b"\n")[0].decode(errors="replace")
+    if first.startswith(MARK):
+        found: dict[str, Any] = json.loads(first.removeprefix(MARK))
+        return found
+    moment = datetime.datetime.fromtimestamp(int(path.stat().st_mtime), datetime.UTC)
+    return {"way": "brought", "since": moment.isoformat(), "directory": None}
+
+
+def _shown(leaf: x509.Certificate, mark: dict[str, Any]) -> Shown:
     names: list[str] = []
     try:
         san = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -83,7 +123,9 @@ def _shown(leaf: x509.Certificate) -> Shown:
     else:
         names += san.get_values_for_type(x509.DNSName)
         names += [str(address) for address in san.get_values_for_type(x509.IPAddress)]
-    return Shown(tuple(names), _common_name(leaf.issuer), leaf.not_valid_after_utc)
+    period = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    since = datetime.datetime.fromisoformat(mark["since"])
+    return Shown(tuple(names), _common_name(leaf.issuer), *period, mark["way"], since, mark["directory"])
 
 
 def _common_name(name: x509.Name) -> str:

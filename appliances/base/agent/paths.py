@@ -88,9 +88,19 @@ class Paths:
         return self.root / "var/lib/asrbox-entry"
 
     @property
+    def acme(self) -> Path:
+        """What the agent keeps for asking an authority for certificates (RFC 8555): accounts, an order, how it went."""
+        return self.var / "acme"
+
+    @property
+    def acme_record(self) -> Path:
+        """How the attempts went; while ACME is off there is none."""
+        return self.acme / "record.json"
+
+    @property
     def challenges(self) -> Path:
-        """Answers to ACME's HTTP challenges; the entry serves them at /.well-known/acme-challenge/ on port 80."""
-        return self.var / "acme/challenges"
+        """Answers to ACME's HTTP challenges; the entry serves them on port 80 as /.well-known/acme-challenge/."""
+        return self.acme / "challenges"
 
     @property
     def runtime(self) -> Path:

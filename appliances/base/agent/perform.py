@@ -11,14 +11,14 @@ from appliances.base.agent import secretstore
 from appliances.base.agent.applied import Applied, PlanStore
 from appliances.base.agent.board import WELL_ENOUGH, Board
 from appliances.base.agent.distribution import Appliance, Daemon, Distribution, load_distribution
-from appliances.base.agent.errors import AgentError
+from appliances.base.agent.errors import AgentError, WrongSettings
 from appliances.base.agent.held import Held
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.plan import EVERYBODY, Plan, changes
 from appliances.base.agent.safemode import SafeMode
-from appliances.base.agent.settings import Value
+from appliances.base.agent.settings import Value, unmet
 from appliances.base.agent.trial import Trial
 
 if TYPE_CHECKING:
@@ -92,7 +92,10 @@ class Performer:
         def change(plan: Plan) -> None:
             plan.set(appliance, values)
 
-        self._bring(self._plans.changed(distribution, change), distribution, author)
+        plan = self._plans.changed(distribution, change)
+        if wrong := unmet(appliance.settings, plan.settings(appliance)):  # those that came before count too
+            raise WrongSettings(wrong, appliance=appliance.name)
+        self._bring(plan, distribution, author)
         self._plans.note(distribution, change)
         secretstore.forget(self._paths.secrets, self._plans.references(distribution))
 

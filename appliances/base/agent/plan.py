@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from appliances.base.agent import files
 from appliances.base.agent.distribution import Appliance, Distribution, Limits
 from appliances.base.agent.errors import AgentError, UnknownName
-from appliances.base.agent.settings import Value
+from appliances.base.agent.settings import Value, unmet
 
 HEADER = """\
 # What this host is to run. Edit it, look at the difference with `asrctl plan`, bring it into force with `asrctl apply`.
@@ -237,6 +237,8 @@ def _check_names(path: Path, plan: Plan, distribution: Distribution) -> None:
                 raise AgentError(f"{place}: {error}") from error
             except UnknownName as error:
                 raise AgentError(f"{place}: {error.message}", hint=error.hint) from error
+        for key, sentence in unmet(known[name].settings, plan.settings(known[name])).items():
+            raise AgentError(f"{path}: appliances.{name}.settings.{key}: {sentence}")
 
 
 def _check_network(place: str, network: PlannedNetwork, distribution: Distribution) -> None:

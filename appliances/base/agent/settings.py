@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +20,8 @@ class Setting(BaseModel):
     call each; a text fits `pattern` as a whole,
     as `example` does; a secret is a text that is never shown: plans name it by a reference (secretstore.py).
 
-    `restart` names the daemons that read it only when they start.
+    `restart` names the daemons that read it only when they start. `needs` says what other settings have to be as soon
+    as this one is not its default.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
@@ -35,6 +37,7 @@ class Setting(BaseModel):
     example: str | None = None
     choices: dict[str, dict[str, str]] = {}  # value → its title by language
     restart: list[str] = []
+    needs: dict[str, Value] = {}
 
     def check(self, value: object) -> Value:
         """The value; a text is read as people type it. Raises ValueError saying what this setting takes."""
@@ -88,3 +91,18 @@ class Setting(BaseModel):
         if (self.minimum is not None and value < self.minimum) or (self.maximum is not None and value > self.maximum):
             raise ValueError(f"{self.key} takes a number{bounds}, not {value}")
         return value
+
+
+def unmet(settings: Sequence[Setting], values: Mapping[str, Value]) -> dict[str, str]:
+    """The rule between settings: those that need another one to be otherwise → what they need, as a sentence."""
+    found = {}
+    for one in settings:
+        lacking = [f"{key} to be {typed(value)}" for key, value in one.needs.items() if values[key] != value]
+        if lacking and values[one.key] != one.default:
+            found[one.key] = f"{one.key} needs {' and '.join(lacking)}"
+    return found
+
+
+def typed(value: Value) -> str:
+    """A value as people type it."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -96,6 +96,7 @@ class Setting(BaseModel):
     maximum: int | None = None
     example: str | None = None
     choices: dict[str, dict[str, str]] = {}
+    needs: dict[str, bool | int | str] = {}  # other settings → what they have to be when this one is not its default
 
 
 class Alarm(BaseModel):
@@ -212,13 +213,29 @@ class Check(BaseModel):
     detail: str
 
 
-class Certificate(BaseModel):
-    """The certificate that browsers see: `own` when the CA of the host signs it; `ends` is ISO 8601."""
+class Acme(BaseModel):
+    """How it goes with ACME: what is asked for and where, why the last attempt failed, when the next one is.
 
-    own: bool
+    `operation` is the attempt that is being made.
+    """
+
+    names: list[str]
+    directory: str
+    error: str | None
+    failed_at: datetime | None
+    next_at: datetime | None
+    operation: str | None
+
+
+class Certificate(BaseModel):
+    """The certificate that browsers see. `way`: the host's CA signs it, people brought it, or it came by ACME."""
+
+    way: Literal["own", "brought", "acme"]
     names: list[str]
     issuer: str | None
+    since: datetime | None
     ends: datetime | None
+    acme: Acme | None
 
 
 class NetworkCard(BaseModel):
@@ -327,6 +344,10 @@ class Agent:
 
     def certificate(self) -> Certificate:
         return Certificate.model_validate(self._client.get("certificate"))
+
+    def renew_certificate(self) -> str:
+        """Ask the authority now, by ACME. Returns the id of the operation."""
+        return str(self._client.post("certificate", "renew")["operation"])
 
     def usage(self, appliance: str) -> Usage | None:
         """What an appliance uses, or None when the agent does not know it."""

@@ -42,6 +42,7 @@ WHAT = {
     ("certificate", "remove"): lazy("The brought certificate was removed"),
     ("certificate", "client issue"): lazy("A client certificate was issued"),
     ("certificate", "client revoke"): lazy("A client certificate was revoked"),
+    ("certificate", "renew"): lazy("A certificate was asked for"),
     ("alarms", "test"): lazy("Test of the alarms"),
     ("repair", "converge"): lazy("Adjusting"),
     ("settings", "configure"): lazy("Change of settings"),

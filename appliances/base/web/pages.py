@@ -101,22 +101,26 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
         except EndpointError as error:
             if not error.refused:
                 raise
-            return _settings_page(name, given, error.body.get("errors") or {}), 422
+            wrong = error.body.get("errors") or {}
+            if not wrong:
+                flash(_("The agent refused: %(reason)s", reason=error.body.get("detail") or error.detail), "error")
+            return _settings_page(name, given, wrong), 422
         flash(_("The settings are being applied. What does not work out is taken back."), "success")
         return redirect(url_for("pages.appliance", name=name), 303)
 
     def _settings_page(name: str, given: dict[str, str], wrong: dict[str, str]) -> str:
         part = find(agent.status().appliances, name)
+        found = agent.settings(name)
+        others = {one.key: one for one in found}
         return render_template(
             "base/settings.html",
             appliance=part,
-            settings=agent.settings(name),
+            settings=found,
             given=given,
-            wrong=wrong,
+            wrong={one.key: words.takes(one, others, given) for one in found if one.key in wrong},
             as_typed=words.as_typed,
             as_read=words.as_read,
             options=words.options,
-            takes=words.takes,
         )
 
     @routes.get("/appliances/<name>/logs")
@@ -159,10 +163,24 @@ def blueprint(agent: Agent, settings: Settings) -> Blueprint:
             "base/network.html",
             network=found,
             certificate=agent.certificate(),
+            ways=words.CERTIFICATES,
             names=names,
             titles=titles,
             drawing=netmap.draw(appliances, found),
         )
+
+    @routes.post("/certificate/renew")
+    @roles_required("administrator")
+    def renew_certificate() -> ResponseReturnValue:
+        try:
+            agent.renew_certificate()
+        except EndpointError as error:
+            if not error.refused:
+                raise
+            flash(_("The agent refused: %(reason)s", reason=error.body.get("detail") or error.detail), "error")
+        else:
+            flash(_("The certificate authority is being asked."), "success")
+        return redirect(url_for("pages.network"), 303)
 
     @routes.get("/server")
     @login_required
@@ -216,6 +234,8 @@ def _sentence(operation: Operation, appliances: list[Appliance]) -> str:
     if operation.action == "terminal":
         titles = {one.name: pick(one.title) for one in appliances}
         return str(_("Terminal in %(part)s", part=_quoted(titles.get(operation.target, operation.target))))
+    if operation.action == "renew":
+        return str(_("Certificate for the pages"))
     if operation.action == "configure":
         titles = {one.name: pick(one.title) for one in appliances}
         return str(_("Settings of %(part)s", part=_quoted(titles.get(operation.target, operation.target))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from appliances.base.web.agent import Appliance, Daemon, Setting
@@ -150,6 +150,13 @@ def as_typed(value: bool | int | str) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
+CERTIFICATES = {
+    "own": lazy("signed by this server's own authority"),
+    "brought": lazy("brought by people"),
+    "acme": lazy("obtained by ACME, renewed by itself"),
+}
+
+
 def as_read(setting: Setting, value: bool | int | str) -> str:
     """A value of a setting as people read it."""
     if isinstance(value, bool):
@@ -164,8 +171,12 @@ def options(setting: Setting) -> list[tuple[str, str]]:
     return [(value, pick(title)) for value, title in setting.choices.items()]
 
 
-def takes(setting: Setting) -> str:
-    """What a setting takes, for the field that was filled in wrongly."""
+def takes(setting: Setting, others: Mapping[str, Setting], given: Mapping[str, str]) -> str:
+    """What a setting takes, for the field that was filled in wrongly, beside the `others` of the form."""
+    for key, value in setting.needs.items():
+        if given.get(key) != as_typed(value):
+            title, wanted = pick(others[key].title), _("yes") if value is True else _("no") if value is False else value
+            return str(_("First: “%(title)s” — %(value)s.", title=title, value=wanted))
     if setting.kind == "int" and setting.minimum is not None and setting.maximum is not None:
         return str(_("A number from %(low)s to %(high)s.", low=setting.minimum, high=setting.maximum))
     if setting.kind == "int":

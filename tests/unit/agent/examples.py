@@ -170,3 +170,23 @@ def network_json() -> dict[str, Any]:
             {"port": 9443, "path": None, "client_certificate": True, "endpoint": "firebird.asr_billing"},
         ],
     }
+
+
+def certificate_json(acme: dict[str, Any] | None) -> dict[str, Any]:
+    """What GET /api/v1/certificate answers while browsers see those of the own CA."""
+    period = {"since": "2026-11-20T00:00:00+00:00", "ends": "2046-11-15T00:00:00+00:00"}
+    return {"own": True, "way": "own", "names": [], "issuer": None, **period, "acme": acme}
+
+
+def acme_json(**changes: Any) -> dict[str, Any]:
+    """ACME is on, and the first attempt has failed."""
+    return {
+        "names": ["billing.isp.example"],
+        "directory": "https://acme.example/directory",
+        "failures": 1,
+        "error": "certificate by ACME: acme.example does not answer (it is asked again by itself)",
+        "failed_at": "2026-11-23T08:00:00+00:00",
+        "next_at": "2026-11-23T08:15:00+00:00",
+        "operation": None,
+        **changes,
+    }

@@ -21,7 +21,7 @@ from appliances.base.agent.journal import Follow
 from appliances.base.agent.operations import Operation, Operations
 from appliances.base.agent.terminals import Terminal, Terminals
 from appliances.base.agent.tokens import ServiceToken, Verifier
-from tests.unit.agent.examples import distribution, network_json
+from tests.unit.agent.examples import acme_json, certificate_json, distribution, network_json
 from tests.unit.agent.local_shell import Journalctl, LocalShell
 
 TOKEN = "t" * 43
@@ -111,6 +111,7 @@ class Backend:
             "author": "anna",
             "revoked_at": None,
         }
+        self.acme: dict[str, Any] | None = acme_json()
         self.asked_logs: tuple[Any, ...] = ()
         self.planned: dict[str, Any] = {
             "number": 3,
@@ -178,15 +179,21 @@ class Backend:
         return machine.look(Path("/"), "asr0")
 
     def certificate(self) -> dict[str, Any]:
-        return {"own": True, "names": [], "issuer": None, "ends": None}
+        return certificate_json(self.acme)
 
     def bring_certificate(self, chain: str, key: str) -> dict[str, Any]:
         if "BEGIN" not in chain:
             raise AgentError("the certificate cannot be read")
-        return {"own": False, "names": ["isp.example"], "issuer": "CA", "ends": "2027-02-01T00:00:00+00:00"}
+        self.acme = None
+        return {**certificate_json(None), "own": False, "way": "brought", "names": ["isp.example"], "issuer": "CA"}
 
     def drop_certificate(self) -> dict[str, Any]:
         return self.certificate()
+
+    def renew_certificate(self, author: str) -> Operation:
+        if self.acme is None:
+            raise AgentError("ACME is off", hint="name what to ask a certificate for")
+        return self.known.begin("renew", "certificate", author)
 
     def audited(self, wanted: Wanted, before: int | None, size: int) -> dict[str, Any]:
         entries, following = page(self.folder, wanted, before, size)
@@ -371,3 +378,13 @@ def test_a_client_certificate_is_issued_listed_and_revoked(root: FlaskClient) ->
         refused = root.post("/api/v1/client-certificates", json=body)
         assert refused.status_code == 400
         assert 'expected {"name": "…", "days": 365}' in refused.get_json()["detail"]
+
+
+def test_an_authority_is_asked_now_as_an_operation_while_acme_is_on(root: FlaskClient, backend: Backend) -> None:
+    begun = root.post("/api/v1/certificate/renew", headers={"X-Asrbox-User": "anna"})
+    assert begun.status_code == 202
+    found = backend.operations()[0]
+    assert (found.id, found.action, found.author) == (begun.get_json()["operation"], "renew", "anna")
+    backend.acme = None
+    refused = root.post("/api/v1/certificate/renew")
+    assert (refused.status_code, refused.get_json()["title"]) == (400, "ACME is off")

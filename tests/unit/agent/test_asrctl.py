@@ -22,7 +22,7 @@ from appliances.base.agent.clientcerts import ClientCertificates
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.server import serve_socket
-from tests.unit.agent.examples import distribution_ipv6, installed
+from tests.unit.agent.examples import acme_json, certificate_json, distribution_ipv6, installed
 from tests.unit.agent.test_api import Backend
 
 
@@ -346,3 +346,30 @@ def test_client_certificates_are_listed_and_revoked(agent: Doing) -> None:
     assert asrctl("client-certificate", "revoke", "payments").output == "payments, serial 1f: revoked\n"
     unknown = asrctl("client-certificate", "revoke", "bank")
     assert (unknown.exit_code, "was issued for 'bank'" in unknown.output) == (1, True)
+
+
+def test_certificate_says_which_way_is_in_force_and_how_acme_goes(agent: Doing) -> None:
+    assert asrctl("certificate").output == (
+        "Browsers see certificates that the CA of this host signs, valid until 2046-11-15.\n"
+        "ACME is on: https://acme.example/directory is asked for billing.isp.example.\n"
+        "It failed 2026-11-23 08:00 UTC: certificate by ACME: acme.example does not answer"
+        " (it is asked again by itself)\n"
+        "Next attempt: 2026-11-23 08:15 UTC. Now: asrctl certificate renew\n"
+    )
+    agent.acme = None
+    assert "To bring another: asrctl certificate install. By ACME: asrctl config base acme_names NAME" in (
+        asrctl("certificate").output
+    )
+    found = {**certificate_json(acme_json(error=None, failed_at=None)), "own": False, "names": ["a.example"]}
+    obtained = show.certificate({**found, "way": "acme", "issuer": "R3"})
+    assert obtained.splitlines()[0] == (
+        "Browsers see the certificate for a.example, obtained by ACME 2026-11-20, signed by R3, valid until 2046-11-15."
+    )
+    brought = show.certificate({**found, "way": "brought", "issuer": "R3", "acme": None})
+    assert brought == obtained.splitlines()[0].replace("obtained by ACME", "brought")
+
+
+def test_certificate_renew_follows_the_attempt(agent: Doing) -> None:
+    assert "operation " in asrctl("certificate", "renew", "--no-wait").output
+    agent.acme = None
+    assert "Error: ACME is off (name what to ask a certificate for)" in asrctl("certificate", "renew").output

@@ -112,6 +112,21 @@ def test_a_setting_that_does_not_work_is_taken_back(
     assert said[-1] == "auth is running: web is down: what plan 1 said is in force again, as plan 3"
 
 
+def test_what_settings_need_of_one_another_counts_when_it_is_carried_out(
+    performer: perform.Performer, store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = distribution()
+    settings = shipped.appliance("auth").settings
+    settings[0] = settings[0].model_copy(update={"needs": {"strict": True}})
+    monkeypatch.setattr(perform, "load_distribution", lambda path: shipped)
+    with pytest.raises(AgentError, match="auth: session_hours needs strict to be yes"):
+        performer.perform(order("configure", "auth", session_hours=8))
+    assert store.current(SHIPPED).number == 1
+
+    performer.perform(order("configure", "auth", session_hours=8, strict=True))
+    assert store.current(SHIPPED).number == 2
+
+
 def test_what_has_failed_for_good_is_not_waited_for(
     performer: perform.Performer, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

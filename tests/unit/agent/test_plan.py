@@ -120,6 +120,18 @@ def test_a_changed_secret_is_told_without_its_value() -> None:
     assert plan.changes(after, before, shipped) == {"auth": ["auth: api_key forgotten"]}
 
 
+def test_a_plan_keeps_to_what_settings_need_of_one_another(file: Path) -> None:
+    shipped = distribution()
+    settings = shipped.appliance("auth").settings
+    settings[0] = settings[0].model_copy(update={"needs": {"strict": True}})
+    file.parent.mkdir()
+    file.write_text("version: 1\nappliances: {auth: {settings: {session_hours: 8}}}\n")
+    with pytest.raises(AgentError, match="auth.settings.session_hours: session_hours needs strict to be yes$"):
+        plan.load(file, shipped)
+    file.write_text("version: 1\nappliances: {auth: {settings: {session_hours: 8, strict: yes}}}\n")
+    assert plan.load(file, shipped).settings(shipped.appliance("auth"))["session_hours"] == 8
+
+
 def test_a_setting_without_a_choice_has_its_default() -> None:
     auth = distribution().appliance("auth")
     one = plan.first(Path("/no/seed.toml"), distribution())

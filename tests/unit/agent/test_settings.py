@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from appliances.base.agent.settings import Setting
+from appliances.base.agent.settings import Setting, unmet
 
 
 def setting(kind: str, **more: Any) -> Setting:
@@ -66,3 +66,13 @@ def test_a_plan_has_the_reference_of_a_secret_and_nothing_else() -> None:
     with pytest.raises(ValueError, match="it is a secret, and those are not written into a plan: use asrctl config"):
         secret.check_planned("hunter2")
     assert setting("int").check_planned("7") == 7
+
+
+def test_a_setting_may_need_another_one_unless_it_is_its_default() -> None:
+    names = setting("text", needs={"agreed": True, "hours": 8}).model_copy(update={"key": "names"})
+    settings = [names]
+    values: dict[str, bool | int | str] = {"names": "x", "agreed": False, "hours": 7}
+    assert unmet(settings, values) == {"names": "names needs agreed to be yes and hours to be 8"}
+    assert unmet(settings, {**values, "agreed": True}) == {"names": "names needs hours to be 8"}
+    assert unmet(settings, {**values, "agreed": True, "hours": 8}) == {}
+    assert unmet(settings, {**values, "names": ""}) == {}

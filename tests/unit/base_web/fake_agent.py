@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from appliances.common.client import EndpointError
-from tests.unit.agent.examples import network_json
+from tests.unit.agent.examples import certificate_json, network_json
 
 
 def daemon(name: str, address: str, port: int, title: dict[str, str], **changes: Any) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class FakeAgent:
             {"name": "clock", "ok": True, "detail": "Set by a time server"},
             {"name": "auth.web", "ok": True, "detail": "answers"},
         ]
-        self.certificate: dict[str, Any] = {"own": True, "names": [], "issuer": None, "ends": None}
+        self.certificate: dict[str, Any] = certificate_json(None)
         self.network = network_json()
         self.samples: list[dict[str, Any]] = []
         self.alarms: list[dict[str, Any]] = []
@@ -221,6 +221,11 @@ class FakeAgent:
             if self.refusal is not None:
                 raise EndpointError("agent.host", "400 refused", 400, self.refusal)
             return {}
+        if path == ("certificate", "renew"):
+            if self.certificate["acme"] is None:
+                raise EndpointError("agent.host", "400 refused", 400, {"detail": "ACME is off"})
+            self.certificate["acme"].update(operation="1", next_at=None)
+            return {"operation": "1"}
         found = re.fullmatch(r"appliances/(\w+)(?:/daemons/(\w+))?/(\w+)", "/".join(path))
         assert found, f"the panel asked for something unknown: POST {path}"
         name, daemon_name, action = found[1], found[2] or "", found[3]

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from appliances.base.web import agent as agent_module
 from appliances.base.web import words
+from tests.unit.agent.examples import acme_json
 from tests.unit.base_web.fake_agent import FakeAgent
 from tests.unit.common.people import SITE, FakeAuthority, form_token, sign_in
 
@@ -100,10 +101,6 @@ def test_the_network_says_who_may_connect_to_whom_and_what_is_outside(panel: Fla
     assert text.count("<rect") == 4
     assert "<title>Биллинг → Вход: 198.18.82.2:443</title>" in text
 
-    assert "подписан собственным центром сервера" in text
-
-    agent.certificate = {"own": False, "names": ["isp.example"], "issuer": "R3", "ends": "2027-02-01T10:00:00+00:00"}
-    assert "isp.example, подписал R3, до 1 февр. 2027" in page(panel, "/network")
     agent.network = {**agent.network, "dropped": None, "addresses": []}
     text = page(panel, "/network")
     assert "межсетевой экран не загружен" in text
@@ -123,6 +120,45 @@ def test_the_network_shows_second_addresses_where_ipv6_is_on(panel: FlaskClient,
     assert re.search(r"IPv6 между частями.*?fd34:ed37:338c::/56", text, re.DOTALL)
     assert "198.18.82.2:443/tcp<br>[fd34:ed37:338c:2::2]:443/tcp" in text
     assert "198.18.82.2:443<br>[fd34:ed37:338c:2::2]:443" in page(panel, "/appliances/auth")
+
+
+def test_the_certificate_of_the_pages_is_told_with_how_it_got_there(panel: FlaskClient, agent: FakeAgent) -> None:
+    text = page(panel, "/network")
+    assert "подписан собственным центром сервера" in text and "asrctl certificate install" in text
+
+    brought = {"own": False, "way": "brought", "names": ["isp.example"], "issuer": "R3"}
+    agent.certificate.update(brought, since="2026-11-01T10:00:00+00:00", ends="2027-02-01T10:00:00+00:00")
+    text = page(panel, "/network")
+    for expected in ("установлен людьми", "isp.example", "R3", "1 нояб. 2026", "1 февр. 2027"):
+        assert expected in text
+    assert "Запросить сейчас" not in text
+
+    agent.certificate.update(way="acme", acme=acme_json())
+    text = page(panel, "/network")
+    for expected in ("получен по ACME", "billing.isp.example", "https://acme.example/directory"):
+        assert expected in text
+    assert "Последняя попытка не удалась:" in text and "acme.example does not answer" in text
+
+
+def test_an_authority_is_asked_now_from_the_page(panel: FlaskClient, agent: FakeAgent) -> None:
+    assert "Агент отказал" in act(panel, "/certificate/renew")
+    agent.certificate["acme"] = acme_json()
+    text = act(panel, "/certificate/renew")
+    assert "Запрос отправлен в центр сертификации." in text and "идёт сейчас" in text
+    assert "Запросить сейчас" not in text
+
+
+def test_a_setting_that_needs_another_one_says_which(panel: FlaskClient, agent: FakeAgent) -> None:
+    agent.settings["auth"]["session_hours"]["needs"] = {"agreed": True}
+    words = {"ru": "Согласие", "en": "Agreement"}
+    agent.settings["auth"]["agreed"] = {
+        "key": "agreed", "kind": "bool", "title": words, "help": words, "default": False, "value": False,
+    }  # fmt: skip
+    token = form_token(panel, "/nothing")
+    form = {"csrf_token": token, "session_hours": "900", "agreed": "no"}
+    answer = panel.post("/appliances/auth/settings", base_url=SITE, data=form)
+    assert answer.status_code == 422
+    assert "Сначала: «Согласие» — да." in answer.text
 
 
 def test_the_living_part_is_a_fragment_of_the_same_address(panel: FlaskClient) -> None:

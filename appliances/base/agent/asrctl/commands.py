@@ -295,6 +295,19 @@ def client_certificate_revoke(obj: tuple[Paths, Client], name: str) -> None:
         click.echo(f"{one['name']}, serial {one['serial']}: revoked")
 
 
+@certificate.command("renew")
+@click.option("--no-wait", is_flag=True, help="Ask for it and return at once.")
+@click.pass_obj
+def certificate_renew(obj: tuple[Paths, Client], no_wait: bool) -> None:
+    """Ask the authority for a certificate now, by ACME, without waiting for the next attempt."""
+    operation = obj[1].post(f"{CERTIFICATE}/renew")["operation"]
+    if no_wait:
+        click.echo(f"operation {operation}")
+        return
+    _follow_operation(obj[1], operation)
+    click.echo(show.certificate(obj[1].get(CERTIFICATE)))
+
+
 @main.command()
 @click.option("--no-wait", is_flag=True, help="Ask for it and return at once.")
 @click.pass_obj

@@ -186,11 +186,35 @@ def setting(one: dict[str, Any]) -> str:
 
 
 def certificate(found: dict[str, Any]) -> str:
-    """Which certificate browsers see."""
+    """Which certificate browsers see, and how it goes with ACME."""
+    names, acme = ", ".join(found["names"]), found["acme"]
     if found["own"]:
-        return "Browsers see certificates that the CA of this host signs. To bring another: asrctl certificate install"
-    names, day = ", ".join(found["names"]), found["ends"][:10]
-    return f"Browsers see the certificate for {names}, signed by {found['issuer']}, valid until {day}."
+        lines = ["Browsers see certificates that the CA of this host signs" + _until(found) + "."]
+        if acme is None:
+            lines.append("To bring another: asrctl certificate install. By ACME: asrctl config base acme_names NAME")
+    else:
+        how = {"brought": "brought", "acme": "obtained by ACME"}[found["way"]]
+        day = found["since"][:10]
+        lines = [f"Browsers see the certificate for {names}, {how} {day}, signed by {found['issuer']}{_until(found)}."]
+    if acme is not None:
+        lines.append(f"ACME is on: {acme['directory']} is asked for {', '.join(acme['names'])}.")
+        if acme["operation"]:
+            lines.append(f"It is being asked now (operation {acme['operation']}).")
+        elif acme["error"]:
+            when = f" {_minute(acme['failed_at'])}" if acme["failed_at"] else ""
+            lines.append(f"It failed{when}: {acme['error']}")
+        if acme["next_at"]:
+            lines.append(f"Next attempt: {_minute(acme['next_at'])}. Now: asrctl certificate renew")
+    return "\n".join(lines)
+
+
+def _until(found: dict[str, Any]) -> str:
+    return f", valid until {found['ends'][:10]}" if found["ends"] else ""
+
+
+def _minute(moment: str) -> str:
+    """A moment of the agent's, UTC, to the minute."""
+    return f"{moment[:10]} {moment[11:16]} UTC"
 
 
 def client_certificates(found: Sequence[dict[str, Any]]) -> str:
