@@ -127,7 +127,8 @@ def assemble(
 
     packages("host", tree.bootstrap, {})
     packages("container", tree.bootstrap, {})
-    host_sources = ["appliances/__init__.py", "appliances/base/__init__.py", "appliances/base/agent"]
+    host_sources = ["appliances/__init__.py"]
+    host_sources += [f"appliances/base/{name}" for name in ("__init__.py", "hostrules.py", "agent")]
     configured("host", resolved.host.role, "rootfs", [*host_sources, "appliances/base/installer"], tree.configure)
     container = configured("container", resolved.container.role, "rootfs", [], tree.configure)
     for name in resolved.start_order:
