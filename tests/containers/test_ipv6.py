@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.containers.asking import appliance, dropped, init_of, instances
+from tests.containers.asking import appliance, dropped, init_of, instances, until
 from tests.containers.incus_host import IncusHost
 
 MARK = "/var/lib/asrbox/data/kept-over-ipv6"
@@ -67,8 +67,8 @@ def second_addresses(host: IncusHost) -> dict[str, str | None]:
 
 
 def everybody_answers_on_both(host: IncusHost) -> None:
+    until(lambda: {one["health"] for one in host.status()["appliances"]} == {"ok"})
     found = host.status()["appliances"]
-    assert {one["health"] for one in found} == {"ok"}, found
     for daemon in (daemon for one in found for daemon in one["daemons"]):
         for address in filter(None, (daemon["address"], daemon["address6"])):
             if daemon["protocol"] == "https":  # its certificate is for that address
