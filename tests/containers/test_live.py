@@ -148,7 +148,7 @@ def test_a_terminal_is_root_on_a_pty_and_ends_with_all_that_runs_in_it(host: Inc
     ask(host, "POST", f"{terminal}/size", {"columns": 100, "rows": 30})
     ask(host, "POST", f"{terminal}/input", {"data": "id -u; tty; stty size; echo $TERM $HOME; echo при'в'ет\n"})
     until(lambda: "привет" in watcher.output().replace("при'в'ет", ""), 15)
-    for expected in ("\n0\r\n", "/dev/pts/", "30 100", "xterm-256color /root"):
+    for expected in ("0\r\n/dev/pts/", "root@auth", "30 100", "xterm-256color /root"):
         assert expected in watcher.output()
 
     ask(host, "POST", f"{terminal}/input", {"data": "sleep 4321 & sleep 4322\n"})
@@ -166,6 +166,14 @@ def test_a_terminal_is_root_on_a_pty_and_ends_with_all_that_runs_in_it(host: Inc
     done = next(one for one in json.loads(host.asrctl("operations", "--json").stdout) if one["action"] == "terminal")
     assert (done["author"], done["target"], done["status"]) == ("anna", "auth", "done")
     assert done["log"] == ["opened by anna, as root in the container auth", "ended on request"]
+
+
+def test_a_shell_that_is_left_ends_the_terminal_with_its_exit_code(host: IncusHost, terminal: str) -> None:
+    watcher = Watcher(host, f"{terminal}/output")
+    ask(host, "POST", f"{terminal}/input", {"data": "exit 3\n"})
+
+    until(lambda: bool(watcher.seen) and watcher.seen[-1].name == "end", 10)
+    assert json.loads(watcher.seen[-1].data) == {"reason": "exited", "code": 3}
 
 
 def test_output_without_an_end_leaves_the_agent_time_for_others(host: IncusHost, terminal: str) -> None:

@@ -168,8 +168,8 @@ class Terminal:
                 self.end(Ending("idle"))
             if self._ending is not None and now > self._deadline:
                 self._shell.close()
+        self._shell.close()  # only then the daemon tells the exit code
         ending = self._ending or Ending("exited", self._shell.exit_code())
-        self._shell.close()
         with self._news:
             self.ended, self.ended_at = ending, time.monotonic()
             self._news.notify_all()

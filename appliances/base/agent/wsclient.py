@@ -115,7 +115,9 @@ class WebSocket:
             if kind == PING:
                 with contextlib.suppress(OSError):
                     self.send(payload, PONG)
-            elif kind == CLOSE:
+            elif kind in (CLOSE, TEXT):
+                # Output is binary. An empty text message is how Incus and LXD say that there is no more; then they wait
+                # for the other side to hang up.
                 self.closed = True
             elif kind != PONG:
                 found += payload

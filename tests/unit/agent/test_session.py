@@ -174,7 +174,7 @@ def test_size_and_hang_up_go_over_the_control_connection(daemon: Daemon) -> None
     session.close()
 
 
-@pytest.mark.parametrize("farewell", [frame(CLOSE, b"\x03\xe8"), None])
+@pytest.mark.parametrize("farewell", [frame(CLOSE, b"\x03\xe8"), frame(TEXT), None])
 def test_the_end_of_the_program_is_the_end_of_its_output(daemon: Daemon, farewell: bytes | None) -> None:
     session = shell(daemon)
     until(lambda: len(daemon.plugs) == 2)
