@@ -16,9 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from appliances.base.agent.wsclient import TEXT, WebSocket
+if TYPE_CHECKING:
+    from appliances.base.agent.execsocket import ExecSocket
 
 SIGHUP = 1
 
@@ -30,16 +31,18 @@ class Session:
         self, path: Path, operation: str, fds: dict[str, str], exit_code: Callable[[], int | None], *, terminal: bool
     ) -> None:
         """Connect to the sockets that `fds` names (number or "control" → secret). Raises OSError."""
+        from appliances.base.agent.execsocket import ExecSocket  # only when needed: the library takes memory
+
         self._exit_code = exit_code
         self._closing = threading.Lock()
         self._closed = False
         # A program starts when its last socket is there. Of a pty, control is one of those that it waits for.
         order = ["0", "control"] if terminal else ["control", "0", "1", "2"]
-        self._sockets: dict[str, WebSocket] = {}
+        self._sockets: dict[str, ExecSocket] = {}
         try:
             for name in order:
                 resource = f"/1.0/operations/{operation}/websocket?secret={fds[name]}"
-                self._sockets[name] = WebSocket(path, resource)
+                self._sockets[name] = ExecSocket(path, resource)
         except BaseException:
             self.close()
             raise
@@ -114,4 +117,4 @@ class Session:
         return self._exit_code()
 
     def _say(self, command: dict[str, Any]) -> None:
-        self._control.send(json.dumps(command).encode(), TEXT)
+        self._control.send(json.dumps(command).encode(), text=True)

@@ -8,16 +8,22 @@ import hashlib
 import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from appliances.base.agent import wsclient
+from appliances.base.agent import execsocket
+from appliances.base.agent.execsocket import ExecSocket, ExecSocketError
 from appliances.base.agent.session import Session
-from appliances.base.agent.wsclient import BINARY, CLOSE, PING, PONG, TEXT, WebSocket, WebSocketError
 from tests.unit.agent.test_terminals import until
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 class Daemon:
@@ -48,11 +54,12 @@ class Daemon:
         lines = asked.decode().split("\r\n")
         secret = lines[0].split()[1].partition("secret=")[2]
         key = next(line.partition(": ")[2] for line in lines if line.lower().startswith("sec-websocket-key"))
-        digest = hashlib.sha1((key + wsclient.GUID.decode()).encode()).digest() if self.accept else b"x" * 20
-        head = (
-            f"HTTP/1.1 {self.status}\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {base64.b64encode(digest).decode()}"
-        )
-        plug.sendall(head.encode() + b"\r\n\r\n" + self.greeting)
+        digest = hashlib.sha1(key.encode() + GUID).digest() if self.accept else b"x" * 20
+        head = f"HTTP/1.1 {self.status}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        if not self.status.startswith("101"):
+            head += "Content-Length: 0\r\n"
+        head += f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n"
+        plug.sendall(head.encode() + self.greeting)
         self.got[secret], self.plugs[secret] = [], plug
         with contextlib.suppress(OSError):
             while frame := self._frame(plug):
@@ -166,7 +173,7 @@ def test_size_and_hang_up_go_over_the_control_connection(daemon: Daemon) -> None
     session.resize(132, 50)
     session.hang_up()
 
-    until(lambda: len(daemon.got.get("control", [])) == 2)
+    until(lambda: len(daemon.got.get("control", ())) == 2)
     kinds, bodies = zip(*daemon.got["control"], strict=True)
     assert kinds == (TEXT, TEXT)
     assert json.loads(bodies[0]) == {"command": "window-resize", "args": {"width": "132", "height": "50"}}
@@ -215,7 +222,7 @@ def test_what_a_program_complains_of_is_kept_apart(daemon: Daemon) -> None:
 
 
 def test_a_program_that_takes_no_input_does_not_hold_the_agent(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wsclient, "TIMEOUT", 0.3)
+    monkeypatch.setattr(execsocket, "TIMEOUT", 0.3)
     monkeypatch.setattr(Daemon, "_frame", lambda self, plug: threading.Event().wait(5))
     session = shell(daemon)
 
@@ -225,9 +232,78 @@ def test_a_program_that_takes_no_input_does_not_hold_the_agent(daemon: Daemon, m
     session.close()
 
 
-@pytest.mark.parametrize(("status", "accept"), [("403 Forbidden", True), ("101 Switching Protocols", False)])
-def test_a_daemon_that_opens_no_websocket_is_told(daemon: Daemon, status: str, accept: bool) -> None:
+def test_output_is_read_while_input_is_stuck(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execsocket, "FAREWELL", 0.2)
+    monkeypatch.setattr(Daemon, "_frame", lambda self, plug: threading.Event().wait(20))
+    session = shell(daemon)
+    until(lambda: len(daemon.plugs) == 2)
+    failures: list[OSError] = []
+
+    def type_much() -> None:
+        try:
+            session.write(b"x" * (1 << 20))
+        except OSError as error:
+            failures.append(error)
+
+    typing = threading.Thread(target=type_much)
+    typing.start()
+    pieces = [frame(BINARY, b"y" * 65536)] * 32
+    threading.Thread(target=daemon.say, args=("pty", *pieces), daemon=True).start()
+
+    size, deadline = 0, time.monotonic() + 5
+    while size < 32 * 65536:
+        assert time.monotonic() < deadline, size
+        size += len(session.read(1) or b"")
+    assert typing.is_alive(), "the input was to be stuck all the time"
+    session.close()
+    typing.join(5)
+    assert len(failures) == 1, "who types is told"
+
+
+def test_a_frame_without_measure_ends_the_connection(daemon: Daemon) -> None:
+    session = shell(daemon)
+    until(lambda: len(daemon.plugs) == 2)
+    daemon.say("pty", bytes([0x80 | BINARY, 127]) + struct.pack("!Q", execsocket.LARGEST + 1))
+
+    assert session.read(1) is None
+    with pytest.raises(ExecSocketError, match="has ended this connection"):
+        session.write(b"x")
+    session.close()
+
+
+def test_the_library_is_loaded_with_the_first_session_and_without_asyncio() -> None:
+    program = (
+        "import sys, appliances.base.agent.incus; assert not [m for m in sys.modules if m.startswith('websockets')]; "
+        "known = set(sys.modules); import appliances.base.agent.execsocket; new = set(sys.modules) - known; "
+        "assert not new & {'asyncio', 'websockets.legacy', 'websockets.asyncio', 'websockets.sync'}, new"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("status", "accept", "reason"),
+    [("403 Forbidden", True, "HTTP 403"), ("101 Switching Protocols", False, "Sec-WebSocket-Accept")],
+)
+def test_a_daemon_that_opens_no_websocket_is_told(daemon: Daemon, status: str, accept: bool, reason: str) -> None:
     daemon.status, daemon.accept = status, accept
 
-    with pytest.raises(WebSocketError, match=f"no websocket was opened: HTTP/1.1 {status}"):
-        WebSocket(daemon.path, "/1.0/operations/one/websocket?secret=x")
+    with pytest.raises(ExecSocketError, match=f"no websocket was opened: .*{reason}"):
+        ExecSocket(daemon.path, "/1.0/operations/one/websocket?secret=x")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 101", b"hello\r\n\r\n"])
+def test_a_daemon_that_hangs_up_or_speaks_something_else_is_told(tmp_path: Path, answer: bytes) -> None:
+    path = tmp_path / "unix.socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def hang_up() -> None:
+            plug, _ = listener.accept()
+            with plug:
+                plug.recv(4096)
+                plug.sendall(answer)
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(ExecSocketError, match="no websocket was opened: did not receive a valid HTTP response"):
+            ExecSocket(path, "/1.0/operations/one/websocket?secret=x")
