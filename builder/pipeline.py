@@ -129,9 +129,9 @@ def assemble(
     packages("container", tree.bootstrap, {})
     host_sources = ["appliances/__init__.py"]
     host_sources += [f"appliances/base/{name}" for name in ("__init__.py", "hostrules.py", "agent")]
-    host_sources += [
-        f"appliances/common/{name}" for name in ("__init__.py", "sse.py")
-    ]  # streams: the same on both sides
+    # Streams are the same on both sides; and what the entry's own pages look like.
+    shared = ("__init__.py", "sse.py", "ui/static/ui.css", "ui/static/vendor/bootstrap.min.css", "ui/static/mark.svg")
+    host_sources += [f"appliances/common/{name}" for name in shared]
     configured("host", resolved.host.role, "rootfs", [*host_sources, "appliances/base/installer"], tree.configure)
     container = configured("container", resolved.container.role, "rootfs", [], tree.configure)
     for name in resolved.start_order:

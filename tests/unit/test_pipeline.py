@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliances.base.agent.entrypages import LOOK, LOOK_FILES
 from builder import lock, pipeline, wheels
 from builder.resolve import Project, Resolved, load
 from builder.step import Step
@@ -68,8 +69,12 @@ def test_a_tree_has_every_module_that_its_programs_import(steps: dict[str, Step]
         copied = {
             file for one in sources for file in ([ROOT / one] if (ROOT / one).is_file() else (ROOT / one).rglob("*.py"))
         }
-        for file in copied:
+        for file in (one for one in copied if one.suffix == ".py"):
             for module in imported(file):
                 path = ROOT / f"{module.replace('.', '/')}.py"
                 if module.startswith("appliances.") and path.is_file():
                     assert path in copied, f"{tree}: {file.relative_to(ROOT)} imports {module}"
+
+
+def test_the_hosts_tree_has_what_the_pages_of_the_entry_look_like(steps: dict[str, Step]) -> None:
+    assert {str((LOOK / name).relative_to(ROOT)) for name in LOOK_FILES} <= set(steps["tree:host"].options["sources"])

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -580,4 +581,8 @@ def main() -> None:
     try:
         Agent(Paths.of_environment(), Incus()).run()
     except KeyboardInterrupt:
-        sys.exit(130)
+        os._exit(130)
+    except Exception:
+        # Threads of the API live on: without this the process would stay, do nothing, and nobody would start it again.
+        traceback.print_exc()
+        os._exit(1)
