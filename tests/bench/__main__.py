@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from builder.workshop import require_root
-from tests.bench import agent, building, rpms, running
+from tests.bench import building, rpms, running
 from tests.bench.measure import Measure, page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,6 @@ PARTS: dict[str, Callable[[Path], list[Measure]]] = {
     "building": building.measure,
     "rpms": rpms.measure,
     "running": running.measure,
-    "agent": agent.measure,
 }
 
 
