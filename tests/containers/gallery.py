@@ -71,6 +71,12 @@ def log_in(pages: Pages, password: str) -> None:
     pages.fill("login", "administrator")
     pages.fill("password", password)
     pages.press("form.login button")
+    WebDriverWait(pages.driver, 20).until(lambda _: not signing_in(pages), "nobody was let in")
+
+
+def signing_in(pages: Pages) -> bool:
+    """Whether the page that is open asks who one is."""
+    return bool(pages.driver.find_elements("css selector", "form.login"))
 
 
 def speak(pages: Pages, language: str) -> None:
@@ -79,7 +85,9 @@ def speak(pages: Pages, language: str) -> None:
 
 
 def look(pages: Pages, axe: str, folder: Path, name: str, language: str) -> Iterator[dict[str, Any]]:
-    """The page that is open, at each width."""
+    """The page that is open, at each width. Raises ValueError when it asks for a log-in instead."""
+    if signing_in(pages) and not name.endswith("-login"):
+        raise ValueError(f"{name}: the browser is not signed in")
     for width, height in SIZES.items():
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         pages.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
@@ -101,7 +109,7 @@ def tour(pages: Pages, axe: str, folder: Path, password: str) -> Iterator[dict[s
     """All pages; what needs a subscriber finds one, made in its form."""
     for part, (address, paths) in PAGES.items():
         pages.open(address)
-        if pages.driver.find_elements("css selector", "form.login"):
+        if signing_in(pages):
             for language in LANGUAGES:
                 speak(pages, language)
                 pages.open(address)
