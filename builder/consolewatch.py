@@ -87,6 +87,12 @@ SIGNS = [
         "this is a race in QEMU without KVM: start the machine again", deadly=1,
     ),
     Sign(
+        # the processor of a busy host slept while the kernel counted ticks
+        "emulator", re.compile(r"Kernel panic - not syncing: IO-APIC \+ timer doesn't work"),
+        "the emulator did not let the timer tick while the kernel tried it",
+        "this happens to QEMU without KVM on a busy host: start the machine again", deadly=1,
+    ),
+    Sign(
         "panic", re.compile(r"Kernel panic - not syncing: (.+?)(?: \]---)?$"), "the kernel panicked: {0}",
         "no root file system means that the initrd was not loaded or is damaged: run `asrbox verify` on the ISO; "
         f"otherwise {_ALL_MESSAGES}", deadly=1,
