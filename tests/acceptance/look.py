@@ -55,6 +55,7 @@ class Report:
         except AsrboxError as error:
             self.ok = False
             self._parts.append(f"- **{title}: FAILED** after {time.monotonic() - began:.0f} s\n\n{_quoted(str(error))}")
+            print(f"✗ {title}: {error}", flush=True)
             return None
         self._parts.append(f"- {title}: {time.monotonic() - began:.0f} s\n")
         return result
@@ -62,6 +63,8 @@ class Report:
     def answer(self, title: str, said: str, bad: list[str]) -> None:
         """What the machine said to a question; `bad` are the words in it that should not be there."""
         self.ok = self.ok and not bad
+        if bad:
+            print(f"✗ {title}: not as it should be: {', '.join(bad)}", flush=True)
         verdict = f" **NOT AS IT SHOULD BE: {', '.join(bad)}**" if bad else ""
         self._parts.append(f"- {title}:{verdict}\n\n{_quoted(said)}")
 
