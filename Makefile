@@ -38,9 +38,11 @@ iso: deps ## build the ISO into dist/ (BASE=centos-stream-9 MIRROR=… BOOT_ISO=
 boot: iso ## install the ISO on an empty disk in QEMU, then boot it (BOOT_OPTIONS="--window --firmware uefi …")
 	@$(RUN)/python cli.py boot --install $(BOOT_OPTIONS)
 
-test: deps lint unit twice ## everything: checks, two builds compared, all floors of tests
-	@# Two floors at a time. The machines take longest and a story of theirs cannot be cut up, so they begin first; the
-	@# containers wait more than they compute, and the services follow when they have ended.
+test: deps ## everything: checks, two builds compared, all floors of tests
+	@# Two things at a time: none keeps two processors busy by itself. First what is quick to fail. Of the floors, the
+	@# machines take longest and a story of theirs cannot be cut up, so they begin first; the containers wait more than
+	@# they compute, and the services follow when they have ended.
+	@$(MAKE) --no-print-directory -j 2 twice lint unit
 	@$(MAKE) --no-print-directory -j 2 machine containers services
 
 lint: deps ## ruff, mypy --strict, asrbox check
