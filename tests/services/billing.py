@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -181,3 +182,24 @@ def configure(folder: Path, firebird: str, web: int, authority: int) -> None:
 
 def later() -> str:
     return (datetime.now(UTC) + timedelta(hours=8)).isoformat()
+
+
+class Browser:
+    """A browser without JavaScript: a session, and forms with the hidden fields of their page."""
+
+    def __init__(self, billing: Billing) -> None:
+        self.billing = billing
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.verify = billing.session.verify
+        self.session.headers["Accept-Language"] = "en"
+        page = self.get("/login")
+        self.send("/login", page, login="olga", password="secret")
+
+    def get(self, path: str) -> requests.Response:
+        return self.session.get(self.billing.url + path, timeout=15)
+
+    def send(self, path: str, page: requests.Response, **fields: str) -> requests.Response:
+        """Send the form of `page` with `fields`."""
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+        return self.session.post(self.billing.url + path, data={**hidden, **fields}, timeout=15)
