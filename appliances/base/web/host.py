@@ -60,11 +60,7 @@ def blueprint(agent: Agent) -> Blueprint:
         try:
             agent.change_host_network(body)
         except EndpointError as error:
-            if not error.refused:
-                raise
-            wrong = error.body.get("errors") or {}
-            if not wrong:
-                flash(_refused(error), "error")
+            wrong = _wrong(error)
             return _network_page(agent.host_network(), given, wrong), 422
         return redirect(url_for("host.network"), 303)
 
@@ -74,9 +70,7 @@ def blueprint(agent: Agent) -> Blueprint:
         try:
             agent.end_trial(action)
         except EndpointError as error:
-            if not error.refused:
-                raise
-            flash(_refused(error), "error")
+            _flash_refusal(error)
         else:
             done = _("The network stays like this.") if action == "confirm" else _("The network is as it was before.")
             flash(done, "success")
@@ -96,12 +90,7 @@ def blueprint(agent: Agent) -> Blueprint:
                 given["name"], _lines(given["keys"]), given["password_hash"] or None, given["administrator"] == "yes"
             )
         except EndpointError as error:
-            if not error.refused:
-                raise
-            wrong = error.body.get("errors") or {}
-            if not wrong:
-                flash(_refused(error), "error")
-            return _people_page(given, wrong), 422
+            return _people_page(given, _wrong(error)), 422
         flash(_("%(name)s may log in on the server now.", name=given["name"]), "success")
         return redirect(url_for("host.people"), 303)
 
@@ -124,9 +113,7 @@ def blueprint(agent: Agent) -> Blueprint:
         try:
             order()
         except EndpointError as error:
-            if not error.refused:
-                raise
-            flash(_refused(error), "error")
+            _flash_refusal(error)
         else:
             flash(_("Done."), "success")
         return redirect(url_for("host.people"), 303)
@@ -157,8 +144,19 @@ def _new_address(network: HostNetwork) -> str:
     return f"https://{host}{url_for('host.network')}" if host else ""
 
 
-def _refused(error: EndpointError) -> str:
-    return str(_("The agent refused: %(reason)s", reason=error.body.get("detail") or error.detail))
+def _flash_refusal(error: EndpointError) -> None:
+    """Show why the agent does not do it. Raises the error again when it is no refusal."""
+    if not error.refused:
+        raise error
+    flash(_("The agent refused: %(reason)s", reason=error.body.get("detail") or error.detail), "error")
+
+
+def _wrong(error: EndpointError) -> dict[str, str]:
+    """What is wrong with what was given, by field; a refusal that names no field is shown above the page."""
+    wrong: dict[str, str] = error.body.get("errors") or {}
+    if not (error.refused and wrong):
+        _flash_refusal(error)
+    return wrong
 
 
 def _lines(text: str) -> list[str]:
