@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from appliances.base.agent.errors import AgentError, WrongSettings
-from appliances.base.hostrules import HOSTNAME
+from appliances.base.hostrules import HOSTNAME, wrong_gateway
 
 FILE = "etc/systemd/network/10-asrbox.network"
 HOST_NAME, HOSTS = "etc/hostname", "etc/hosts"
@@ -165,10 +165,8 @@ def _addresses(
     except ValueError:
         wrong["gateway"] = "gateway takes an address, such as 192.0.2.1"
         return str(own), ""
-    if gateway not in network and not (gateway.version == 6 and gateway.is_link_local):
-        wrong["gateway"] = f"the gateway {gateway} is not in the network {network}"
-    elif gateway == own.ip:
-        wrong["gateway"] = f"the gateway {gateway} is the address of this host itself"
+    if reason := wrong_gateway(gateway, own):
+        wrong["gateway"] = reason
     return str(own), str(gateway)
 
 

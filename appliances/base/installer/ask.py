@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from appliances.base.hostrules import ACCOUNT, HOSTNAME, SSH_KEY, TAKEN
+from appliances.base.hostrules import ACCOUNT, HOSTNAME, SSH_KEY, TAKEN, wrong_gateway
 from appliances.base.installer.disks import Block
 from appliances.base.installer.links import Link
 from appliances.base.installer.seed import Seed
@@ -204,7 +204,7 @@ def _interface_address(answer: str) -> ipaddress.IPv4Interface:
 def _gateway(address: ipaddress.IPv4Interface) -> Callable[[str], ipaddress.IPv4Address]:
     def read(answer: str) -> ipaddress.IPv4Address:
         gateway = ipaddress.IPv4Address(answer)
-        if gateway not in address.network or gateway == address.ip:
+        if wrong_gateway(gateway, address):
             raise ValueError
         return gateway
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from appliances.base.hostrules import ACCOUNT, HASH, HOSTNAME, SSH_KEY, TAKEN
+from appliances.base.hostrules import ACCOUNT, HASH, HOSTNAME, SSH_KEY, TAKEN, wrong_gateway
 from appliances.base.installer.errors import Problem
 from appliances.base.installer.timezones import is_timezone
 from appliances.base.installer.tomllines import Key, key_lines, line_of
@@ -135,10 +135,8 @@ class Network(Part):
             raise ValueError('method = "static" needs an address')
         if self.address and self.address.network.prefixlen == 32:
             raise ValueError(f"the address {self.address.ip} has no prefix length")
-        if self.gateway and self.address and self.gateway not in self.address.network:
-            raise ValueError(f"the gateway {self.gateway} is not in the network {self.address.network}")
-        if self.gateway and self.address and self.gateway == self.address.ip:
-            raise ValueError(f"the gateway {self.gateway} is the address of this host itself")
+        if self.gateway and self.address and (reason := wrong_gateway(self.gateway, self.address)):
+            raise ValueError(reason)
         return self
 
 
