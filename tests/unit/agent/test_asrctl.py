@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from appliances.base.agent import secretstore
-from appliances.base.agent.api import create_app
 from appliances.base.agent.asrctl import show
 from appliances.base.agent.asrctl.commands import main
 from appliances.base.agent.board import ApplianceStatus, daemon_status
@@ -21,9 +19,10 @@ from appliances.base.agent.ca import Authority
 from appliances.base.agent.clientcerts import ClientCertificates
 from appliances.base.agent.operations import Operation
 from appliances.base.agent.paths import Paths
-from appliances.base.agent.server import serve_socket
-from tests.unit.agent.examples import acme_json, certificate_json, distribution_ipv6, installed
+from tests.unit.agent.conftest import Serve
+from tests.unit.agent.examples import acme_json, certificate_json, distribution_ipv6
 from tests.unit.agent.test_api import Backend
+from tests.unit.agent.typing_asrctl import asrctl
 
 
 class Doing(Backend):
@@ -48,21 +47,10 @@ class Doing(Backend):
 
 
 @pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    monkeypatch.setenv("ASRBOX_ROOT", str(tmp_path))
-    return installed(tmp_path)
-
-
-@pytest.fixture
-def agent(paths: Paths) -> Iterator[Doing]:
+def agent(paths: Paths, serve: Serve) -> Doing:
     backend = Doing(paths.operations)
-    server = serve_socket(create_app(backend, None), paths.socket)
-    yield backend
-    server.stop()
-
-
-def asrctl(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments, prog_name="asrctl")
+    serve(backend, paths.socket)
+    return backend
 
 
 def test_status_is_a_table_of_appliances_daemons_addresses_and_health(agent: Doing) -> None:
@@ -303,12 +291,11 @@ class Issuing(Doing):
 
 
 @pytest.fixture
-def issuing(paths: Paths, tmp_path: Path) -> Iterator[Issuing]:
+def issuing(paths: Paths, serve: Serve, tmp_path: Path) -> Issuing:
     backend = Issuing(paths.operations)
     backend.folder = tmp_path / "clients"
-    server = serve_socket(create_app(backend, None), paths.socket)
-    yield backend
-    server.stop()
+    serve(backend, paths.socket)
+    return backend
 
 
 def test_a_client_certificate_is_written_as_pkcs12_with_a_password(issuing: Issuing, tmp_path: Path) -> None:

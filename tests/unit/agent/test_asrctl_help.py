@@ -13,7 +13,8 @@ from click.shell_completion import ShellComplete
 from appliances.base.agent.asrctl.commands import main
 from appliances.base.agent.paths import Paths
 from tests.conftest import ROOT
-from tests.unit.agent.test_asrctl import Doing, agent, asrctl, paths  # noqa: F401  fixtures
+from tests.unit.agent.test_asrctl import Doing, agent  # noqa: F401  a fixture
+from tests.unit.agent.typing_asrctl import asrctl
 
 
 def groups(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Group]]:

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from appliances.base.agent.api import create_app
-from appliances.base.agent.asrctl.commands import main
 from appliances.base.agent.audit import Journal
 from appliances.base.agent.paths import Paths
-from appliances.base.agent.server import serve_socket
-from tests.unit.agent.examples import installed
+from tests.unit.agent.conftest import Serve
 from tests.unit.agent.test_api import Backend
+from tests.unit.agent.typing_asrctl import asrctl
 
 KEY = "ssh-ed25519 " + "A" * 60 + " clara@one"
 
 
 @pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    monkeypatch.setenv("ASRBOX_ROOT", str(tmp_path))
-    return installed(tmp_path)
-
-
-@pytest.fixture
-def agent(paths: Paths) -> Iterator[Backend]:
+def agent(paths: Paths, serve: Serve) -> Backend:
     backend = Backend(paths.operations)
-    server = serve_socket(create_app(backend, None), paths.socket)
-    yield backend
-    server.stop()
-
-
-def asrctl(*arguments: str, input: str = "") -> Result:  # noqa: A002
-    return CliRunner().invoke(main, arguments, prog_name="asrctl", input=input)
+    serve(backend, paths.socket)
+    return backend
 
 
 def test_the_network_is_shown_tried_and_kept(agent: Backend) -> None:
