@@ -10,7 +10,7 @@ import pytest
 
 from appliances.base.agent.alarms import Alarms
 from appliances.base.agent.errors import AgentError
-from appliances.base.agent.operations import Operations
+from appliances.base.agent.operations import Operations, Order
 from builder import engine
 from builder.errors import AsrboxError
 from builder.step import Step, Work
@@ -43,7 +43,7 @@ def test_the_agent_goes_on_with_a_full_disk_says_so_and_takes_orders_again_when_
     small_disk: Path,
 ) -> None:
     operations, alarms = Operations(small_disk / "operations"), Alarms(small_disk / "alarms.json")
-    one = operations.begin("restart", "auth", "anna")
+    one = operations.begin(Order("restart", "auth", "anna"))
     filler = small_disk / "filler"
     with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
         while True:
@@ -53,13 +53,13 @@ def test_the_agent_goes_on_with_a_full_disk_says_so_and_takes_orders_again_when_
     operations.finish(one)
     assert one.status == "done"
     with pytest.raises(AgentError, match="No space left on device.*asrctl check"):
-        operations.begin("start", "auth", "anna")
+        operations.begin(Order("start", "auth", "anna"))
     assert operations.newest_first() == [one]
     red = [{"name": "disk", "ok": False, "detail": "100% used"}]
     assert [message.kind for message in alarms.consider(red, 0, ["mail"])] == ["raised"]
 
     filler.unlink()
-    two = operations.begin("start", "auth", "anna")
+    two = operations.begin(Order("start", "auth", "anna"))
     operations.finish(two)
     assert alarms.consider([{**red[0], "ok": True}], 0, ["mail"])[0].kind == "cleared"
     assert [found.target for found in Operations(small_disk / "operations").newest_first()] == ["auth", "auth"]

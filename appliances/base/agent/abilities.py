@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from appliances.base.agent.incus import Json
+from appliances.base.agent.incuslink import Json
 from appliances.base.agent.instances import HostAbilities
 
 PROBE = "add table bridge asrbox_probe\nadd chain bridge asrbox_probe input { type filter hook input priority 0; }\n"

@@ -23,6 +23,7 @@ from appliances.base.agent import files
 from appliances.base.agent.settings import REFERENCE
 
 Result = Literal["asked", "done", "failed"]
+Record = Callable[[str, str, str, str, dict[str, Any]], None]  # who, kind, part, what, details
 KINDS = ("power", "settings", "plan", "certificate", "host", "terminal", "alarms", "repair", "journal", "other")
 OF_ACTIONS = {
     **dict.fromkeys(("start", "stop", "restart", "enable", "disable"), "power"),

@@ -14,13 +14,12 @@ from typing import Any, Protocol
 
 from appliances.base.agent import acme, files, outsidecert
 from appliances.base.agent.errors import AgentError
-from appliances.base.agent.operations import Operation, Operations
+from appliances.base.agent.operations import AGENT, Operation, Operations, Order
 from appliances.base.agent.outsidecert import Shown
 from appliances.base.agent.paths import Paths
 from appliances.base.agent.settings import Value
 
 ACTION, TARGET = "renew", "certificate"  # of the operations here
-AGENT = "agent"  # who does what nobody asked for
 LOOK = 60.0  # seconds between looks whether something is due
 KEPT = "certificate.pem"  # the newest that ACME has given, as it is shown
 HOPELESS = 3  # failures in a row after which an order that was begun is not gone on with
@@ -264,7 +263,7 @@ class Certificates:
 
     def _begin(self, wanted: acme.Wanted, author: str) -> Operation:
         arguments = {"names": list(wanted.names), "directory": wanted.directory}
-        return self._operations.begin(ACTION, TARGET, author, arguments)
+        return self._operations.begin(Order(ACTION, TARGET, author, arguments))
 
     def _end_asked(self, error: str | None) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from appliances.base.agent import files
 from appliances.base.agent.ca import CLOCK_SKEW, Authority
+from appliances.base.agent.distribution import Distribution
 from appliances.base.agent.errors import AgentError, UnknownName
+from appliances.base.agent.paths import Paths
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 USUAL_DAYS = 365
@@ -166,3 +169,15 @@ class ClientCertificates:
             json.dumps([one.model_dump() for one in issued], indent=1) + "\n",
             mode=0o600,
         )
+
+
+def of_host(paths: Paths, shipped: Distribution) -> ClientCertificates:
+    """Those of this host; their CA is made when it is first needed."""
+
+    def authority() -> Authority:
+        title = f"{shipped.title['en']} clients of {socket.gethostname()}"
+        released = datetime.date.fromisoformat(shipped.released)
+        files.folder(paths.ca, mode=0o700)
+        return Authority(paths.client_authority, title, released, datetime.datetime.now(datetime.UTC))
+
+    return ClientCertificates(paths.client_authority, authority)

@@ -1,14 +1,15 @@
-"""What the ISO brought: distribution.json and images.json, typed, and the order in which appliances start."""
+"""What the ISO brought: distribution.json, typed, and the order in which appliances start."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from appliances.base.agent.datafile import Bytes, Model, load
 from appliances.base.agent.errors import AgentError, UnknownName
 from appliances.base.agent.settings import Setting
 
@@ -17,16 +18,10 @@ AGENT_PORT = 8443
 LINK_LOCAL = IPv6Network("fe80::/64")  # RFC 4291, section 2.5.6
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Bytes = Annotated[int, Field(gt=0)]
 Address = IPv4Address | IPv6Address
 
 
-class _Model(BaseModel):
-    # Types are strict; keys that a newer builder adds for somebody else are not the agent's business.
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-
-class Network(_Model):
+class Network(Model):
     range: IPv4Network
     bridge: str
     host: IPv4Address
@@ -53,12 +48,12 @@ class Network(_Model):
         return LINK_LOCAL[self.number(block)]
 
 
-class Health(_Model):
+class Health(Model):
     kind: Literal["tcp", "https"]
     path: str = "/healthz"
 
 
-class PublishedPath(_Model):
+class PublishedPath(Model):
     """A web UI behind the entry: `path` is / or one word such as /billing."""
 
     path: Annotated[str, Field(pattern=r"^/([a-z0-9][a-z0-9-]*)?$")]
@@ -69,14 +64,14 @@ class PublishedPath(_Model):
         return self.path.rstrip("/")
 
 
-class PublishedPort(_Model):
+class PublishedPort(Model):
     """An outside port of its own, on which TLS ends at the entry."""
 
     port: Port
     client_certificate: Literal["required", "none"] = "none"
 
 
-class Daemon(_Model):
+class Daemon(Model):
     name: str
     unit: str
     title: dict[str, str]
@@ -96,21 +91,21 @@ class Daemon(_Model):
         return (self.address,) if self.address6 is None else (self.address, self.address6)
 
 
-class Volume(_Model):
+class Volume(Model):
     name: str
     path: str
     size: Bytes
     owner: str
 
 
-class Limits(_Model):
+class Limits(Model):
     memory: Bytes
     cpu: Annotated[int, Field(ge=1)]
     processes: Annotated[int, Field(ge=1)]
     disk: Bytes | None = None  # of the root file system; None: as much as the pool gives
 
 
-class Appliance(_Model):
+class Appliance(Model):
     name: str
     instance: str
     block: IPv4Network
@@ -167,12 +162,12 @@ class Published:
         return self.at.path if isinstance(self.at, PublishedPath) else str(self.at.port)
 
 
-class Install(_Model):
+class Install(Model):
     volume_group: str
     pool: str
 
 
-class Distribution(_Model):
+class Distribution(Model):
     name: str
     version: str
     base: str
@@ -257,52 +252,12 @@ class Distribution(_Model):
         return levels
 
 
-class Image(_Model):
-    appliance: str
-    instance: str
-    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    size: Bytes
-
-
-class ImageList(_Model):
-    squashfs: str
-    sha256: str
-    size: Bytes
-    images: list[Image]
-
-    def of(self, appliance: str) -> Image:
-        """The image of an appliance; AgentError when the image set lacks it."""
-        for image in self.images:
-            if image.appliance == appliance:
-                return image
-        raise AgentError("the image set holds no image of it", appliance=appliance, step="image")
-
-
-_M = TypeVar("_M", bound=_Model)
-
-
 def load_distribution(path: Path) -> Distribution:
     """Read distribution.json. Raises AgentError with file and key when it is missing or wrong."""
-    distribution = _load(Distribution, path)
+    distribution = load(Distribution, path)
     for appliance in distribution.appliances:
         for endpoint in appliance.consumes:
             if endpoint != AGENT_ENDPOINT:
                 distribution.endpoint(endpoint)
     distribution.start_order()
     return distribution
-
-
-def load_images(path: Path) -> ImageList:
-    """Read images.json. Raises AgentError with file and key when it is missing or wrong."""
-    return _load(ImageList, path)
-
-
-def _load(model: type[_M], path: Path) -> _M:
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise AgentError(f"{path} is missing", hint="the installer puts it there; install again") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise AgentError(f"{path}: {key or 'JSON'}: {first['msg']}") from error

@@ -13,9 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from appliances.base.agent import images
-from appliances.base.agent.distribution import ImageList
 from appliances.base.agent.errors import AgentError
-from appliances.base.agent.incus import Incus, Json
+from appliances.base.agent.imagelist import ImageList
+from appliances.base.agent.incus import Incus
+from appliances.base.agent.incuslink import Json
 from appliances.base.agent.instances import COMPLETE, DesiredInstance
 from appliances.base.agent.preseed import POOL
 from appliances.base.agent.reconcile import (

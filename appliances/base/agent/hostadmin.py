@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from appliances.base.agent import hostnet, hostpeople, outside
+from appliances.base.agent.audit import Record
 from appliances.base.agent.errors import AgentError, UnknownName
 from appliances.base.agent.hostnet import Any46Network, Card, HostNetwork
 from appliances.base.agent.hosttrial import TRIAL, Change, Networkd, Trial
@@ -17,7 +18,6 @@ ACTIONS: dict[str, Callable[[str], None]] = {
     "unlock": hostpeople.unlock,
     "remove": hostpeople.remove,
 }
-Record = Callable[[str, str, str, str, dict[str, Any]], None]  # who, kind, part, what, details
 
 
 class HostAdmin:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from appliances.base.agent import imagestream
-from appliances.base.agent.distribution import Image, ImageList
 from appliances.base.agent.errors import AgentError
+from appliances.base.agent.imagelist import Image, ImageList
 from appliances.base.agent.incus import Incus
 
 BLOCK = 1 << 20  # bytes per send

@@ -1,33 +1,24 @@
 """The agent's view of Incus (or LXD 5.0): few calls, each with a bound, each failing with an AgentError.
 
-pylxd gives the transport and the nodes of the REST API; its own waiting has no bound, so operations are waited for
-here. One client per thread. Only `instances` is used, which both daemons have.
+How they get there is in incuslink.py. Only `instances` is used, which both daemons have.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import pylxd
-import requests
-from pylxd.exceptions import Conflict, LXDAPIException, NotFound
+from pylxd.exceptions import Conflict
 
 from appliances.base.agent.errors import AgentError
+from appliances.base.agent.incuslink import IncusLink, Json
 from appliances.base.agent.session import Session
-
-CONNECT = 10  # seconds
-ANSWER = 600  # seconds for the answer to one request: an image import answers when the upload is stored
-POLL = 10  # seconds per `wait` request
-
-Json = dict[str, Any]
 
 
 class Stream(Protocol):
@@ -47,29 +38,11 @@ class Ran:
     stderr: str
 
 
-def find_socket(environment: dict[str, str], root: Path = Path("/")) -> Path:
-    """The unix socket of the container daemon: LXD_DIR, INCUS_DIR, then the places where packages put it."""
-    candidates = [Path(environment[name]) / "unix.socket" for name in ("LXD_DIR", "INCUS_DIR") if environment.get(name)]
-    candidates += [
-        root / place / "unix.socket"
-        for place in ("var/lib/incus", "run/incus", "var/lib/lxd", "var/snap/lxd/common/lxd")
-    ]
-    for candidate in candidates:
-        if candidate.is_socket():
-            return candidate
-    raise AgentError(
-        "the container daemon does not run: there is no socket",
-        step="connect to Incus",
-        hint="look at: systemctl status incus.socket incus.service",
-    )
-
-
 class Incus:
     """Calls to one daemon, by default to the one whose socket is found."""
 
     def __init__(self, socket: Path | None = None) -> None:
-        self._socket = socket
-        self._local = threading.local()
+        self._link = IncusLink(socket)
 
     # the daemon ---------------------------------------------------------------------------------------------
 
@@ -85,13 +58,13 @@ class Incus:
             time.sleep(0.5)
 
     def server(self) -> Json:
-        with self._explained("connect to Incus"):
-            described: Json = self._metadata(self._api().get())
+        with self._link.explained("connect to Incus"):
+            described: Json = self._link.metadata(self._link.api().get())
             return described
 
     def set_server_config(self, config: Json) -> None:
-        with self._explained("configure Incus"):
-            self._api().patch(json={"config": config})
+        with self._link.explained("configure Incus"):
+            self._link.api().patch(json={"config": config})
 
     def wait_idle(self, timeout: float) -> None:
         """Wait, for at most `timeout` seconds, until the daemon works at nothing any more.
@@ -99,9 +72,9 @@ class Incus:
         An agent that was killed leaves work behind that the daemon carries on with; what it is made of is in between.
         """
         deadline = time.monotonic() + timeout
-        with self._explained("wait for Incus"):
+        with self._link.explained("wait for Incus"):
             while time.monotonic() < deadline:
-                found = self._metadata(self._api().operations.get(params={"recursion": 1}))
+                found = self._link.metadata(self._link.api().operations.get(params={"recursion": 1}))
                 if not any(one["class"] == "task" for one in found.get("running") or []):
                     return
                 time.sleep(0.5)
@@ -109,15 +82,15 @@ class Incus:
     # storage and network --------------------------------------------------------------------------------------
 
     def pool(self, name: str) -> Json | None:
-        return self._maybe(lambda: self._api().storage_pools[name].get(), "read the storage pool")
+        return self._link.maybe(lambda: self._link.api().storage_pools[name].get(), "read the storage pool")
 
     def create_pool(self, definition: Json) -> None:
-        with self._explained("create the storage pool"):
-            self._done(self._api().storage_pools.post(json=definition), 300)
+        with self._link.explained("create the storage pool"):
+            self._link.done(self._link.api().storage_pools.post(json=definition), 300)
 
     def delete_pool(self, name: str) -> None:
-        with self._explained("delete the storage pool"):
-            self._done(self._api().storage_pools[name].delete(), 120)
+        with self._link.explained("delete the storage pool"):
+            self._link.done(self._link.api().storage_pools[name].delete(), 120)
 
     def pool_space(self, name: str) -> tuple[int, int] | None:
         """(used, total) bytes of a pool; None when the daemon cannot tell.
@@ -125,10 +98,12 @@ class Incus:
         Where the pool is a mounted file system (btrfs), the daemon counts room as free that only metadata may take:
         half a gigabyte that no file gets. The file system itself tells better.
         """
-        resources = self._maybe(lambda: self._api().storage_pools[name].resources.get(), "read the space of the pool")
+        resources = self._link.maybe(
+            lambda: self._link.api().storage_pools[name].resources.get(), "read the space of the pool"
+        )
         space = (resources or {}).get("space") or {}
         used, total = int(space.get("used", 0)), int(space.get("total", 0))
-        place = self._folder() / "storage-pools" / name
+        place = self._link.folder() / "storage-pools" / name
         if place.is_mount():
             told = os.statvfs(place)
             used = max(used, total - told.f_bavail * told.f_frsize)
@@ -136,15 +111,15 @@ class Incus:
 
     def image_volumes(self, pool: str) -> set[str]:
         """Fingerprints of the images that are unpacked in a pool: another container of one takes hardly any room."""
-        with self._explained("list the unpacked images"):
-            response = self._api().storage_pools[pool].volumes.image.get(params={"recursion": 1})
-            return {volume["name"] for volume in self._metadata(response)}
+        with self._link.explained("list the unpacked images"):
+            response = self._link.api().storage_pools[pool].volumes.image.get(params={"recursion": 1})
+            return {volume["name"] for volume in self._link.metadata(response)}
 
     def volume_space(self, pool: str, name: str) -> tuple[int, int] | None:
         """(used, most) bytes of a custom volume; None when it has no limit, or the daemon cannot tell."""
         try:
-            node = self._api().storage_pools[pool].volumes.custom[name].state
-            usage = (self._maybe(node.get, "read the space of a volume") or {}).get("usage") or {}
+            node = self._link.api().storage_pools[pool].volumes.custom[name].state
+            usage = (self._link.maybe(node.get, "read the space of a volume") or {}).get("usage") or {}
         except AgentError:  # a pool that does not count
             return None
         used, total = int(usage.get("used", 0)), int(usage.get("total", 0))
@@ -153,91 +128,91 @@ class Incus:
     def free_for_images(self) -> int | None:
         """Free bytes of the disk that keeps the files of imported images; None when it cannot be told."""
         try:
-            return shutil.disk_usage(self._folder() / "images").free
+            return shutil.disk_usage(self._link.folder() / "images").free
         except OSError:
             return None
 
     def network(self, name: str) -> Json | None:
-        return self._maybe(lambda: self._api().networks[name].get(), "read the network")
+        return self._link.maybe(lambda: self._link.api().networks[name].get(), "read the network")
 
     def create_network(self, definition: Json) -> None:
-        with self._explained("create the bridge"):
-            self._done(self._api().networks.post(json=definition), 120)
+        with self._link.explained("create the bridge"):
+            self._link.done(self._link.api().networks.post(json=definition), 120)
 
     def update_network(self, name: str, config: Json) -> None:
-        with self._explained("change the bridge"):
-            self._done(self._api().networks[name].put(json={"config": config}), 120)
+        with self._link.explained("change the bridge"):
+            self._link.done(self._link.api().networks[name].put(json={"config": config}), 120)
 
     def delete_network(self, name: str) -> None:
-        with self._explained("delete the bridge"):
-            self._done(self._api().networks[name].delete(), 120)
+        with self._link.explained("delete the bridge"):
+            self._link.done(self._link.api().networks[name].delete(), 120)
 
     def volumes(self, pool: str) -> dict[str, Json]:
         """Custom volumes of a pool by name."""
-        with self._explained("list the volumes"):
-            response = self._api().storage_pools[pool].volumes.custom.get(params={"recursion": 1})
-            return {volume["name"]: volume for volume in self._metadata(response)}
+        with self._link.explained("list the volumes"):
+            response = self._link.api().storage_pools[pool].volumes.custom.get(params={"recursion": 1})
+            return {volume["name"]: volume for volume in self._link.metadata(response)}
 
     def create_volume(self, pool: str, name: str, config: Json, *, appliance: str) -> None:
-        with self._explained("create a volume", appliance):
+        with self._link.explained("create a volume", appliance):
             definition = {"name": name, "type": "custom", "config": config}
-            self._done(self._api().storage_pools[pool].volumes.custom.post(json=definition), 300)
+            self._link.done(self._link.api().storage_pools[pool].volumes.custom.post(json=definition), 300)
 
     # images ---------------------------------------------------------------------------------------------------
 
     def images(self) -> dict[str, list[str]]:
         """Fingerprint → aliases of every stored image."""
-        with self._explained("list the images"):
-            stored = self._metadata(self._api().images.get(params={"recursion": 1}))
+        with self._link.explained("list the images"):
+            stored = self._link.metadata(self._link.api().images.get(params={"recursion": 1}))
             return {image["fingerprint"]: [alias["name"] for alias in image["aliases"]] for image in stored}
 
     def import_image(self, stream: Stream, *, appliance: str) -> str:
         """Upload a unified image; returns the fingerprint that the daemon computed."""
-        with self._explained("import the image", appliance):
+        with self._link.explained("import the image", appliance):
             headers = {"Content-Type": "application/octet-stream"}
-            operation = self._done(self._api().images.post(data=stream, headers=headers), 1800)
+            operation = self._link.done(self._link.api().images.post(data=stream, headers=headers), 1800)
             return str(operation["metadata"]["fingerprint"])
 
     def alias_image(self, fingerprint: str, alias: str) -> None:
-        with self._explained("name the image"):
-            aliases = self._api().images.aliases
+        with self._link.explained("name the image"):
+            aliases = self._link.api().images.aliases
             try:
                 aliases.post(json={"name": alias, "target": fingerprint})
             except Conflict:
                 aliases[alias].put(json={"target": fingerprint})
 
     def delete_image(self, fingerprint: str) -> None:
-        with self._explained("delete an image"):
-            self._done(self._api().images[fingerprint].delete(), 300)
+        with self._link.explained("delete an image"):
+            self._link.done(self._link.api().images[fingerprint].delete(), 300)
 
     # instances --------------------------------------------------------------------------------------------------
 
     def instances(self) -> dict[str, Json]:
         """All containers by name, as the API describes them: config, devices, status."""
-        with self._explained("list the containers"):
-            listed = self._metadata(self._api().instances.get(params={"recursion": 1}))
+        with self._link.explained("list the containers"):
+            listed = self._link.metadata(self._link.api().instances.get(params={"recursion": 1}))
             return {instance["name"]: instance for instance in listed if instance["type"] == "container"}
 
     def instance(self, name: str) -> Json | None:
-        return self._maybe(lambda: self._api().instances[name].get(), "read the container")
+        return self._link.maybe(lambda: self._link.api().instances[name].get(), "read the container")
 
     def create_instance(self, definition: Json, *, appliance: str) -> None:
-        with self._explained("create the container", appliance):
-            self._done(self._api().instances.post(json=definition), 1800)
+        with self._link.explained("create the container", appliance):
+            self._link.done(self._link.api().instances.post(json=definition), 1800)
 
     def update_instance(self, name: str, change: Callable[[Json], None], *, appliance: str) -> None:
         """Read the container's definition, let `change` edit it, write it back unless somebody else did so first."""
-        with self._explained("configure the container", appliance):
-            response = self._api().instances[name].get()
+        with self._link.explained("configure the container", appliance):
+            response = self._link.api().instances[name].get()
             writable = ("architecture", "config", "devices", "ephemeral", "profiles", "description")
-            definition = {key: value for key, value in self._metadata(response).items() if key in writable}
+            definition = {key: value for key, value in self._link.metadata(response).items() if key in writable}
             change(definition)
             headers = {"If-Match": response.headers["ETag"]} if "ETag" in response.headers else {}
-            self._done(self._api().instances[name].put(json=definition, headers=headers), 120)
+            self._link.done(self._link.api().instances[name].put(json=definition, headers=headers), 120)
 
     def delete_instance(self, name: str, *, appliance: str) -> None:
-        with self._explained("remove the container", appliance):
-            self._done(self._api().instances[name].delete(), 300)
+        with self._link.explained("remove the container", appliance):
+            self._link.done(self._link.api().instances[name].delete(), 300)
 
     def start(self, name: str, *, appliance: str) -> None:
         self._set_state(name, {"action": "start", "timeout": 240, "force": False}, "start", appliance)
@@ -251,7 +226,7 @@ class Incus:
 
     def run(self, name: str, command: Sequence[str], *, appliance: str, step: str, timeout: float = 60) -> Ran:
         """Run a program in a container with its output recorded: no websocket, and a bound in seconds."""
-        with self._explained(step, appliance):
+        with self._link.explained(step, appliance):
             order = {
                 "command": list(command),
                 "environment": {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -259,7 +234,7 @@ class Incus:
                 "interactive": False,
                 "record-output": True,
             }
-            metadata = self._done(self._api().instances[name]["exec"].post(json=order), timeout)["metadata"]
+            metadata = self._link.done(self._link.api().instances[name]["exec"].post(json=order), timeout)["metadata"]
             output = metadata.get("output") or {}
             texts = {stream: self._take_log(name, url) for stream, url in output.items()}
             return Ran(int(metadata["return"]), texts.get("1", ""), texts.get("2", ""))
@@ -268,7 +243,7 @@ class Incus:
         self, name: str, command: Sequence[str], *, appliance: str, step: str, size: tuple[int, int] | None = None
     ) -> Session:
         """Run a program in a container and speak with it meanwhile; with a `size` (columns, rows), on a pty."""
-        with self._explained(step, appliance):
+        with self._link.explained(step, appliance):
             order: Json = {
                 "command": list(command),
                 "environment": {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -278,22 +253,23 @@ class Incus:
             if size is not None:
                 order["environment"] |= {"TERM": "xterm-256color", "HOME": "/root", "USER": "root", "LOGNAME": "root"}
                 order |= {"cwd": "/root", "width": size[0], "height": size[1]}
-            begun = self._api().instances[name]["exec"].post(json=order).json()
+            begun = self._link.api().instances[name]["exec"].post(json=order).json()
             operation = begun["operation"].split("?")[0].rsplit("/", 1)[-1]
-            socket = self._socket or find_socket(dict(os.environ))
             fds = begun["metadata"]["metadata"]["fds"]
-            return Session(socket, operation, fds, lambda: self._returned(operation), terminal=size is not None)
+            return Session(
+                self._link.socket(), operation, fds, lambda: self._returned(operation), terminal=size is not None
+            )
 
     # how ----------------------------------------------------------------------------------------------------------
 
     def _set_state(self, name: str, state: Json, step: str, appliance: str) -> None:
-        with self._explained(step, appliance):
-            self._done(self._api().instances[name].state.put(json=state), state["timeout"] + 60)
+        with self._link.explained(step, appliance):
+            self._link.done(self._link.api().instances[name].state.put(json=state), state["timeout"] + 60)
 
     def _returned(self, operation: str) -> int | None:
         """The exit code of a program that was attached; None when the daemon does not know it any more."""
-        with suppress(AgentError), self._explained("ask for the exit code"):
-            node = self._api().operations[operation].wait
+        with suppress(AgentError), self._link.explained("ask for the exit code"):
+            node = self._link.api().operations[operation].wait
             state = node.get(params={"timeout": 2}, is_api=False).json().get("metadata") or {}
             code = (state.get("metadata") or {}).get("return")
             return None if code is None else int(code)
@@ -302,74 +278,8 @@ class Incus:
     def _take_log(self, name: str, url: str) -> str:
         """Fetch a recorded output and delete it, so that they do not pile up."""
         *_, kind, file = url.split("/")
-        node = self._api().instances[name].logs
+        node = self._link.api().instances[name].logs
         node = node["exec-output"][file] if kind == "exec-output" else node[file]
         text: str = node.get(is_api=False).content.decode(errors="replace")
         node.delete()
         return text
-
-    def _folder(self) -> Path:
-        """Where the daemon keeps what it has: its socket is there too."""
-        return (self._socket or find_socket(dict(os.environ))).parent
-
-    def _api(self) -> Any:
-        client = getattr(self._local, "client", None)
-        if client is None:
-            socket = self._socket or find_socket(dict(os.environ))
-            client = pylxd.Client(endpoint=str(socket), timeout=(CONNECT, ANSWER))
-            self._local.client = client
-        return client.api
-
-    def _done(self, response: Any, timeout: float) -> Json:
-        """Wait at most `timeout` seconds for the operation of a response; returns it. Raises AgentError."""
-        body = response.json()
-        if body.get("type") != "async":
-            return {}
-        operation = body["operation"].split("?")[0].rsplit("/", 1)[-1]
-        deadline = time.monotonic() + timeout
-        while True:
-            seconds = max(1, min(POLL, int(deadline - time.monotonic())))
-            node = self._api().operations[operation]
-            answer = node.wait.get(params={"timeout": seconds}, is_api=False).json()
-            if answer.get("type") == "error":
-                # Incus calls a wait that ran out an error, with status 200 (LXD tells how far the operation is).
-                answer = node.get(is_api=False).json()
-            state: Json = answer.get("metadata") or {}
-            if answer.get("type") == "error" or state.get("status_code", 0) >= 400:
-                raise AgentError(state.get("err") or answer.get("error") or "the operation failed")
-            if state.get("status_code") == 200:
-                return state
-            if time.monotonic() > deadline:
-                raise AgentError(f"did not end within {timeout:.0f} s")
-
-    @staticmethod
-    def _metadata(response: Any) -> Any:
-        return response.json()["metadata"]
-
-    def _maybe(self, call: Callable[[], Any], step: str) -> Json | None:
-        with self._explained(step):
-            try:
-                found: Json = self._metadata(call())
-            except NotFound:
-                return None
-            return found
-
-    @contextmanager
-    def _explained(self, step: str, appliance: str | None = None) -> Iterator[None]:
-        """Turn whatever goes wrong inside into an AgentError that says at which step."""
-        try:
-            yield
-        except AgentError as error:
-            raise AgentError(
-                error.message, appliance=error.appliance or appliance, step=error.step or step, hint=error.hint
-            ) from error
-        except LXDAPIException as error:
-            raise AgentError(str(error).strip(), appliance=appliance, step=step) from error
-        except (pylxd.exceptions.ClientConnectionFailed, requests.RequestException, OSError) as error:
-            self._local.client = None  # the next call connects anew, perhaps to another socket
-            raise AgentError(
-                f"Incus does not answer: {error}",
-                appliance=appliance,
-                step=step,
-                hint="look at: systemctl status incus.service",
-            ) from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliances.base.agent.distribution import Appliance, Distribution, ImageList, Network
+from appliances.base.agent.distribution import Appliance, Distribution, Network
 from appliances.base.agent.firewall import interface
+from appliances.base.agent.imagelist import ImageList
 from appliances.base.agent.plan import Plan
 from appliances.base.agent.preseed import POOL
 

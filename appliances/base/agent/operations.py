@@ -19,9 +19,21 @@ Tell = Callable[["Operation", dict[str, Any]], None]
 KEPT = 200
 LOG_LINES = 500
 _MOMENT = "%Y%m%d-%H%M%S-%f"
+AGENT = "agent"  # who does what nobody asked for
 TERMINAL = "terminal"  # an operation that lasts as long as somebody's terminal
 ENDED_WITH_AGENT = "ended together with the agent"
 INTERRUPTED = "the agent was restarted meanwhile; what is missing is made up for by itself"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What somebody asks for. `note` is for who is told of the operation that it becomes, and is not kept with it."""
+
+    action: str
+    target: str
+    author: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    note: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,24 +81,16 @@ class Operations:
             elif operation.status == "running":
                 self.fail(operation, INTERRUPTED)
 
-    def begin(
-        self,
-        action: str,
-        target: str,
-        author: str,
-        arguments: dict[str, Any] | None = None,
-        note: dict[str, Any] | None = None,
-    ) -> Operation:
-        """A new running operation, already on the disk. `note` is for who is told of it, and is not kept here.
-
-        Raises AgentError when the disk does not take it.
-        """
+    def begin(self, order: Order) -> Operation:
+        """A new running operation, already on the disk. Raises AgentError when the disk does not take it."""
         with self._lock:
             now = datetime.datetime.now(datetime.UTC)
             identity = self._identity(now)
-            operation = Operation(identity, action, target, author, _text(now), arguments=arguments or {})
+            operation = Operation(
+                identity, order.action, order.target, order.author, _text(now), arguments=order.arguments
+            )
             try:
-                self._tell(operation, note or {})
+                self._tell(operation, order.note)
                 self._save(operation)
             except OSError as error:
                 raise of_disk(error) from error

@@ -9,8 +9,8 @@ import contextlib
 import re
 import threading
 
-from appliances.base.agent.distribution import Image
 from appliances.base.agent.errors import AgentError
+from appliances.base.agent.imagelist import Image
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.preseed import POOL
 

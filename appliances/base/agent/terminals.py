@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliances.base.agent.errors import AgentError
-from appliances.base.agent.operations import TERMINAL, Operation, Operations
+from appliances.base.agent.operations import TERMINAL, Operation, Operations, Order
 
 MOST = 8  # open at a time
 IDLE = 900.0  # seconds without anything typed; output counts only while somebody reads it
@@ -227,7 +227,7 @@ class Terminals:
         return found
 
     def _open(self, appliance: str, instance: str, size: tuple[int, int], author: str) -> Terminal:
-        operation = self._operations.begin(TERMINAL, appliance, author)
+        operation = self._operations.begin(Order(TERMINAL, appliance, author))
         self._note(f"{author} opens a terminal in {appliance}")
         self._operations.say(operation, f"opened by {author}, as root in the container {instance}")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
 import time
@@ -10,6 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from appliances.base.agent.distribution import Distribution
+from appliances.base.agent.errors import AgentError
+from appliances.base.agent.plan import Plan
 
 EVERY = 60.0  # seconds between samples
 KEPT = 120  # samples of an appliance: two hours
@@ -62,6 +67,25 @@ class Usage:
             with self._lock:
                 kept = self._samples.setdefault(appliance, deque(maxlen=KEPT))
                 kept.append(Sample(at, now.memory, round(cpu, 3), now.processes))
+
+    def start(self, instances: Callable[[], Mapping[str, str]]) -> None:
+        """Sample what `instances` names, for ever, in a thread of its own; nothing while it raises AgentError."""
+        threading.Thread(target=self._run, args=[instances], name="usage", daemon=True).start()
+
+    def _run(self, instances: Callable[[], Mapping[str, str]]) -> None:
+        while True:
+            with contextlib.suppress(AgentError):
+                self.sample(instances())
+            time.sleep(EVERY)
+
+    def of_all(self, shipped: Distribution, plan: Plan) -> list[dict[str, Any]]:
+        """Per appliance its limits under a plan, and its samples."""
+        found = []
+        for one in shipped.appliances:
+            limits = plan.limits(one)
+            allowed = {"memory": limits.memory, "cpu": limits.cpu, "processes": limits.processes}
+            found.append({"name": one.name, "limits": allowed, "samples": self.read(one.name)})
+        return found
 
     def read(self, appliance: str) -> list[dict[str, Any]]:
         """Samples of an appliance, the oldest first."""

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from appliances.base.agent.distribution import Distribution, ImageList
+from appliances.base.agent.distribution import Distribution
+from appliances.base.agent.imagelist import ImageList
 from appliances.base.agent.paths import Paths
 
 AUTH_IMAGE = "a" * 64

@@ -11,6 +11,7 @@ import yaml
 
 from appliances.base.agent import acme
 from appliances.base.agent.agent import Agent
+from appliances.base.agent.backend import Backend
 from appliances.base.agent.errors import AgentError, WrongSettings
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.paths import Paths
@@ -33,12 +34,12 @@ def paths(tmp_path: Path) -> Paths:
 
 
 @pytest.fixture
-def agent(paths: Paths) -> Agent:
+def agent(paths: Paths) -> Backend:
     """Orders are taken, and nobody carries them out: its thread does not run."""
-    return Agent(paths, cast(Incus, None))
+    return Agent(paths, cast(Incus, None)).backend
 
 
-def bring(agent: Agent, folder: Path) -> dict[str, Any]:
+def bring(agent: Backend, folder: Path) -> dict[str, Any]:
     folder.mkdir()
     Authority().equip(folder, "web", "isp.example")
     return agent.bring_certificate((folder / "web.crt").read_text(), (folder / "web.key").read_text())
@@ -49,7 +50,7 @@ def write_plan(paths: Paths, **settings: Any) -> None:
     paths.plan.write_text(yaml.safe_dump({"version": 1, "appliances": planned}))
 
 
-def test_names_are_not_taken_without_agreement_and_together_with_it_they_are(agent: Agent) -> None:
+def test_names_are_not_taken_without_agreement_and_together_with_it_they_are(agent: Backend) -> None:
     with pytest.raises(WrongSettings) as refused:
         agent.configure("auth", {"acme_names": "isp.example"}, "anna")
     assert refused.value.fields == {"acme_names": "acme_names needs acme_terms_agreed to be yes"}
@@ -61,7 +62,7 @@ def test_names_are_not_taken_without_agreement_and_together_with_it_they_are(age
 
 
 def test_acme_is_not_switched_on_beside_a_certificate_that_was_brought(
-    agent: Agent, paths: Paths, tmp_path: Path
+    agent: Backend, paths: Paths, tmp_path: Path
 ) -> None:
     assert agent.certificate()["way"] == "own"
     assert bring(agent, tmp_path / "brought")["way"] == "brought"
@@ -75,7 +76,7 @@ def test_acme_is_not_switched_on_beside_a_certificate_that_was_brought(
     assert agent.apply("anna").action == "apply"
 
 
-def test_while_acme_is_on_none_is_brought(agent: Agent, paths: Paths, tmp_path: Path) -> None:
+def test_while_acme_is_on_none_is_brought(agent: Backend, paths: Paths, tmp_path: Path) -> None:
     paths.plan.parent.mkdir(parents=True)
     write_plan(paths, acme_names="isp.example", acme_terms_agreed=True)  # what a new host begins with is in force
     found = agent.certificate()
@@ -87,6 +88,6 @@ def test_while_acme_is_on_none_is_brought(agent: Agent, paths: Paths, tmp_path: 
         agent.configure("auth", {"acme_terms_agreed": "no"}, "anna")
 
 
-def test_an_authority_is_not_asked_while_nothing_is_wanted_of_it(agent: Agent) -> None:
+def test_an_authority_is_not_asked_while_nothing_is_wanted_of_it(agent: Backend) -> None:
     with pytest.raises(AgentError, match="ACME is off .*asrctl config base acme_names NAME"):
         agent.renew_certificate("anna")

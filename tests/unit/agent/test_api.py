@@ -18,7 +18,7 @@ from appliances.base.agent.distribution import Distribution
 from appliances.base.agent.errors import AgentError, UnknownName, WrongSettings
 from appliances.base.agent.events import Events
 from appliances.base.agent.journal import Follow
-from appliances.base.agent.operations import Operation, Operations
+from appliances.base.agent.operations import Operation, Operations, Order
 from appliances.base.agent.terminals import Terminal, Terminals
 from appliances.base.agent.tokens import ServiceToken, Verifier
 from tests.unit.agent.examples import acme_json, certificate_json, distribution, network_json
@@ -132,7 +132,7 @@ class Backend:
         appliance = self.shipped.appliance(name)
         if daemon:
             appliance.daemon(daemon)
-        return self.known.begin(action, target, author)
+        return self.known.begin(Order(action, target, author))
 
     def operation(self, identity: str) -> Operation | None:
         return self.known.get(identity)
@@ -193,7 +193,7 @@ class Backend:
     def renew_certificate(self, author: str) -> Operation:
         if self.acme is None:
             raise AgentError("ACME is off", hint="name what to ask a certificate for")
-        return self.known.begin("renew", "certificate", author)
+        return self.known.begin(Order("renew", "certificate", author))
 
     def audited(self, wanted: Wanted, before: int | None, size: int) -> dict[str, Any]:
         entries, following = page(self.folder, wanted, before, size)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from appliances.base.agent.distribution import load_distribution, load_images
+from appliances.base.agent.distribution import load_distribution
 from appliances.base.agent.errors import AgentError
+from appliances.base.agent.imagelist import load_images
 from tests.unit.agent.examples import distribution_json, images_json
 
 

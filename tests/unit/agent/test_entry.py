@@ -14,8 +14,9 @@ import pytest
 
 from appliances.base.agent import ca, entry, entrypages, entryservice
 from appliances.base.agent.board import ApplianceStatus, Board, State, daemon_status
-from appliances.base.agent.converge import Convergence, Intent
+from appliances.base.agent.converge import Convergence
 from appliances.base.agent.distribution import Appliance, Distribution
+from appliances.base.agent.intent import Intent
 from appliances.base.agent.outside import Outside
 from appliances.base.agent.paths import Paths
 from appliances.common import i18n
@@ -205,7 +206,7 @@ def test_an_entry_that_cannot_be_stops_nothing_else(tmp_path: Path) -> None:
     unused: Any = None
     board = Board()
     board.introduce(distribution())
-    convergence = Convergence(paths, unused, unused, board, unused, unused, unused, said.append, unused, unused)
+    convergence = Convergence(paths, unused, unused, board, unused, unused, unused, unused, said.append, unused)
     convergence._entry = entryservice.EntryService(paths, said.append, nginx=str(tmp_path / "nginx"))
     authority = ca.Authority(paths.ca, "CA", datetime.date(2026, 1, 1), datetime.datetime.now(datetime.UTC))
     intent = Intent(with_a_port("required"), image_list(), unused)

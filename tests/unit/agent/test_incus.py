@@ -12,10 +12,11 @@ import pytest
 from flask import Flask, Response, jsonify, request
 
 from appliances.base.agent import images
-from appliances.base.agent.distribution import Image
 from appliances.base.agent.errors import AgentError
+from appliances.base.agent.imagelist import Image
 from appliances.base.agent.images import TarStream
-from appliances.base.agent.incus import Incus, find_socket
+from appliances.base.agent.incus import Incus
+from appliances.base.agent.incuslink import find_socket
 from appliances.base.agent.server import serve_socket
 
 

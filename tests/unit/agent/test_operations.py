@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from appliances.base.agent import operations
-from appliances.base.agent.operations import Operations
+from appliances.base.agent.operations import Operations, Order
 
 
 def test_a_finished_one_is_found_again_with_its_log(tmp_path: Path) -> None:
     before = Operations(tmp_path)
-    one = before.begin("start", "auth", "anna")
+    one = before.begin(Order("start", "auth", "anna"))
     before.say(one, "starting auth")
     before.finish(one)
 
@@ -25,7 +25,7 @@ def test_a_finished_one_is_found_again_with_its_log(tmp_path: Path) -> None:
 
 
 def test_a_running_one_found_at_the_start_was_interrupted(tmp_path: Path) -> None:
-    one = Operations(tmp_path).begin("restart", "auth", "anna")
+    one = Operations(tmp_path).begin(Order("restart", "auth", "anna"))
 
     found = Operations(tmp_path).get(one.id)
 
@@ -43,7 +43,7 @@ def test_only_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(operations, "KEPT", 3)
     known = Operations(tmp_path)
     for name in "abcde":
-        known.finish(known.begin("start", name, "root"))
+        known.finish(known.begin(Order("start", name, "root")))
 
     assert [one.target for one in known.newest_first()] == ["e", "d", "c"]
     assert len(list(tmp_path.glob("*.json"))) == 3
@@ -67,14 +67,14 @@ def test_what_is_done_after_the_clock_was_set_back_is_still_the_newest(
     monkeypatch.setattr(operations.datetime, "datetime", Set)
     known = Operations(tmp_path)
     for name in "abc":
-        known.finish(known.begin("start", name, "root"))
+        known.finish(known.begin(Order("start", name, "root")))
     monkeypatch.setattr(Set, "moment", Set.moment - back)
     known = Operations(tmp_path)
 
-    later = [known.begin("start", name, "root") for name in "de"]
+    later = [known.begin(Order("start", name, "root")) for name in "de"]
     for one in later:
         known.finish(one)
-    known.begin("start", "f", "root")
+    known.begin(Order("start", "f", "root"))
 
     assert [one.target for one in known.newest_first()] == ["f", "e", "d"]
     assert known.get(later[0].id) is later[0], "who asked for it can see how it went"

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from appliances.base.agent import images
-from appliances.base.agent.distribution import Image
 from appliances.base.agent.execute import Executor, observe
+from appliances.base.agent.imagelist import Image
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.instances import (
     ADDRESSES,

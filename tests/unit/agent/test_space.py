@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 
 from appliances.base.agent import images
-from appliances.base.agent.distribution import Image
 from appliances.base.agent.errors import AgentError
 from appliances.base.agent.execute import Executor, observe
+from appliances.base.agent.imagelist import Image
 from appliances.base.agent.incus import Incus
 from appliances.base.agent.instances import COMPLETE, DesiredInstance
 from appliances.base.agent.reconcile import reconcile

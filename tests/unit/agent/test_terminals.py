@@ -10,7 +10,7 @@ import pytest
 
 from appliances.base.agent import terminals
 from appliances.base.agent.errors import AgentError
-from appliances.base.agent.operations import Operations
+from appliances.base.agent.operations import Operations, Order
 from appliances.base.agent.terminals import Ending, NoTerminal, Terminal, TerminalEnded, Terminals, TooManyTerminals
 from tests.unit.agent.local_shell import LocalShell
 
@@ -198,7 +198,7 @@ def test_a_container_that_does_not_run_is_said_and_takes_no_place(host: Host) ->
 
 
 def test_a_terminal_of_an_agent_that_ended_is_no_failure(tmp_path: Path) -> None:
-    Operations(tmp_path).begin("terminal", "auth", "anna")
+    Operations(tmp_path).begin(Order("terminal", "auth", "anna"))
 
     found = Operations(tmp_path).newest_first()[0]
 

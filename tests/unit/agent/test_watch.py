@@ -12,10 +12,10 @@ import pytest
 from appliances.base.agent import health
 from appliances.base.agent import plan as plans
 from appliances.base.agent.board import Board, daemon_status
-from appliances.base.agent.converge import id_base
 from appliances.base.agent.distribution import Daemon
 from appliances.base.agent.health import Answer, Unit, ask, failing_checks, parse_units
 from appliances.base.agent.held import Held
+from appliances.base.agent.hostsetup import id_base
 from appliances.base.agent.incus import Incus, Ran
 from appliances.base.agent.outside import addresses_of
 from appliances.base.agent.safemode import SafeMode
