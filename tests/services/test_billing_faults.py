@@ -87,9 +87,9 @@ def test_what_was_answered_survives_kill_9_of_firebird(running: Billing, firebir
     firebird.stop()
     report = firebird.run("/bin/sh", "-c", "setpriv --reuid=firebird --regid=firebird --clear-groups "
                           '"$FIREBIRD_PROGRAMS/gfix" -user SYSDBA -validate -full billing')  # fmt: skip
-    # Careful writes may leave a page that nobody points to (lost space until a restore), and bits by which a pointer page
-    # remembers how full a data page was, never a broken page, record or index: gfix counts each kind that it finds,
-    # errors apart from warnings (Firebird's src/jrd/validation.cpp).
+    # Careful writes may leave a page that nobody points to (lost space until a restore), and bits by which a pointer
+    # page remembers how full a data page was, never a broken page, record or index: gfix counts each kind that it
+    # finds, errors apart from warnings (Firebird's src/jrd/validation.cpp).
     found = set(re.findall(r"Number of (.+?)\s*: \d+", report.stdout + report.stderr))
     assert (report.returncode, found - {"database page warnings", "pointer page warnings"}) == (0, set())
 
